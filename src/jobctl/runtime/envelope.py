@@ -1,0 +1,406 @@
+"""What happens around every job. The steps of a run, in order:
+
+    1  identity      who runs: run id, correlation id, host, user; bound to every log line, row and session
+    2  supervise     fork the worker; the supervisor keeps limits, signals, exit code and the last word (`supervisor`)
+    3  guard         lock and fence of the job and scope, or a `skipped` row and exit 0 (`guard`)
+    4  recover       rows that say `running` whose lock is gone become `abandoned` (`history.abandon_dead`)
+    5  begin         the row `running`; the heartbeat starts (`heartbeat`)
+    6  work          the job itself; each transaction with an effect checks the fence (`Run.effect`)
+    7  limits        soft limit warns, max runtime ends; both are the supervisor's and the heartbeat's
+    8  signals       the batch in flight is finished, the checkpoint kept
+    9  close         the final row, the marker line, the textfile; alerts to the outbox, the outbox sent
+
+A job with several scopes goes through 3 to 9 for each; one scope's failure does not end the others.
+"""
+
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import psycopg
+
+from jobctl import clock, log
+from jobctl.db.connection import Database
+from jobctl.db.sqlstate import explain, is_connection_lost
+from jobctl.errors import (
+    DatabaseUnavailable,
+    Interrupted,
+    JobctlError,
+    LockLost,
+    MaxRuntimeExceeded,
+    UsageError,
+)
+from jobctl.redact import Redactor
+from jobctl.runtime import history, markers
+from jobctl.runtime.guard import Grant, Guard
+from jobctl.runtime.heartbeat import Heartbeat
+from jobctl.runtime.history import Identity
+from jobctl.runtime.outcome import (
+    ABANDONED,
+    COMPLETED,
+    FAILED,
+    SKIPPED,
+    ErrorReport,
+    Outcome,
+    RunReport,
+    ScopeReport,
+    stopped_status,
+)
+from jobctl.runtime.run import Run
+from jobctl.runtime.stop import Stop
+from jobctl.runtime.supervisor import Death, supervise
+from jobctl.settings import Settings
+
+LOG = log.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class JobCall:
+    """One call of a job: its name, how to find its scopes, and the function that does one scope."""
+
+    identity: Identity
+    settings: Settings
+    redactor: Redactor
+    dry_run: bool
+    max_runtime_s: float
+    open_database: Callable[[str], Database]
+    scopes_of: Callable[[psycopg.Connection], Sequence[str]]
+    work: Callable[[Run], Outcome]
+    progress: Callable[[int, int | None], None] = lambda done, total: None
+    on_worker_start: Callable[[], None] = lambda: None
+
+
+def run_job(call: JobCall) -> RunReport:
+    """Run the job under the envelope and give its report. Raises nothing that a run can meet."""
+    started_at, started = clock.utc_now(), time.monotonic()
+    report = supervise(
+        lambda stop: _work(call, stop),
+        lambda death: _after_death(call, death, started_at, started),
+        max_runtime_s=call.max_runtime_s,
+        kill_grace_s=call.settings.kill_grace_s,
+    )
+    markers.log_outcome(report)
+    if call.settings.textfile_dir is not None and not call.dry_run:
+        markers.write_textfile(report, call.settings.textfile_dir)
+    return report
+
+
+def _work(call: JobCall, stop: Stop) -> RunReport:
+    """Everything the worker does. Errors become part of the report."""
+    started_at, started = clock.utc_now(), time.monotonic()
+    call.on_worker_start()
+    scopes: list[ScopeReport] = []
+    error: BaseException | None = None
+    try:
+        database = call.open_database(call.identity.session_name)
+        with database.connect(purpose="control") as control:
+            try:
+                wanted = call.scopes_of(control)
+            except JobctlError as refused:
+                if not isinstance(refused, UsageError) and not call.dry_run:
+                    failed = ScopeReport("", FAILED, started_at, clock.utc_now(), 0, error=_reported(call, refused))
+                    _recorded(call, control, failed)
+                raise
+            if not wanted:
+                notes = ("there is nothing to work on",)
+                scopes.append(ScopeReport("", COMPLETED, started_at, clock.utc_now(), _ms_since(started), notes=notes))
+                if not call.dry_run:
+                    _recorded(call, control, scopes[0])
+        for scope in wanted:
+            # A connection of its own for each scope: a database that went away under one is back for the next.
+            with database.connect(purpose="control") as control:
+                scopes.append(_run_scope(call, database, control, scope, stop))
+            if stop.reason is not None:
+                break
+    except (psycopg.Error, JobctlError) as caught:
+        error = caught if isinstance(caught, JobctlError) else explain(caught)
+    return RunReport(
+        job=call.identity.job,
+        run_id=str(call.identity.run_id),
+        correlation_id=call.identity.correlation_id,
+        dry_run=call.dry_run,
+        started_at=started_at,
+        finished_at=clock.utc_now(),
+        duration_ms=_ms_since(started),
+        scopes=scopes,
+        error=_reported(call, error) if error is not None else None,
+        peak_memory_bytes=_peak_memory_bytes(),
+        dropped_log_lines=log.dropped_lines(),
+    )
+
+
+def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, scope: str, stop: Stop) -> ScopeReport:
+    """Steps 3 to 9 for one scope. Gives a report for whatever happens in it."""
+    started_at, started = clock.utc_now(), time.monotonic()
+    with log.bound(scope=scope):
+        draft = ScopeReport(scope, FAILED, started_at, started_at, 0)
+        if call.dry_run:
+            ending = _do_the_work(call, database, control, scope, stop, None, draft)
+            return _timed(ending, started)
+        guard = Guard(database, call.identity.job, scope, lease_s=call.settings.lease_s)
+        try:
+            granted = guard.acquire(
+                control, run_id=call.identity.run_id, host=call.identity.host, worker_pid=os.getpid()
+            )
+            if not isinstance(granted, Grant):
+                LOG.info("run_skipped", holder=str(granted))
+                skipped = replace(
+                    draft,
+                    status=SKIPPED,
+                    notes=(f"skipped: the lock is held by {granted}",),
+                    evidence=granted.as_evidence(),
+                )
+                return _recorded(call, control, _timed(skipped, started))
+            at = {"lock_key": granted.lock_key, "fence": granted.fence}
+            for dead in history.abandon_dead(control, call.identity.run_id, **at):
+                LOG.warning("abandoned_run_found", dead_run_id=str(dead.run_id), dead_scope=dead.scope)
+                history.add_event(
+                    control, call.identity, scope, "warning", "abandoned_run_found",
+                    {"run_id": str(dead.run_id), "job": dead.job, "scope": dead.scope, "host": dead.host}, **at,
+                )  # fmt: skip
+            history.start(
+                control,
+                call.identity,
+                scope,
+                lock_key=granted.lock_key,
+                fence=granted.fence,
+                worker_pid=os.getpid(),
+                guard_backend_pid=granted.guard_backend_pid,
+                lease_s=call.settings.lease_s,
+            )
+            LOG.info("run_started", fence=granted.fence, max_runtime_s=call.max_runtime_s)
+            with Heartbeat(
+                database,
+                call.identity,
+                scope,
+                granted,
+                stop,
+                every_s=call.settings.heartbeat_s,
+                lease_s=call.settings.lease_s,
+                soft_limit_s=call.max_runtime_s * call.settings.soft_limit_share,
+                on_soft_limit=lambda: LOG.warning("soft_limit_reached", max_runtime_s=call.max_runtime_s),
+            ):
+                ending = _do_the_work(call, database, control, scope, stop, granted, draft)
+            return _closed(call, database, control, _timed(replace(ending, fence=granted.fence), started))
+        except (psycopg.Error, JobctlError) as error:
+            failed = replace(draft, error=_reported(call, error))
+            return _recorded(call, control, _timed(failed, started))
+        finally:
+            guard.release()
+
+
+def _do_the_work(
+    call: JobCall,
+    database: Database,
+    control: psycopg.Connection,
+    scope: str,
+    stop: Stop,
+    grant: Grant | None,
+    draft: ScopeReport,
+) -> ScopeReport:
+    """Step 6. Whatever the job raises becomes the report's error; a lost lock outranks what followed from it."""
+
+    def record_event(level: str, event: str, fields: dict[str, object]) -> None:
+        say = {"debug": LOG.debug, "info": LOG.info, "warning": LOG.warning}.get(level, LOG.error)
+        say(event, **fields)
+        if grant is not None:
+            with suppress(psycopg.Error):  # an event that cannot be kept is still in the log
+                history.add_event(
+                    control,
+                    call.identity,
+                    scope,
+                    level,
+                    event,
+                    _redacted(call, fields),
+                    lock_key=grant.lock_key,
+                    fence=grant.fence,
+                )
+
+    run = Run(
+        identity=call.identity,
+        scope=scope,
+        database=database,
+        stop=stop,
+        grant=grant,
+        dry_run=call.dry_run,
+        now=draft.started_at,
+        record_event=record_event,
+        progress=call.progress,
+    )
+    try:
+        outcome = call.work(run)
+    except Exception as error:
+        cause = stop.reason or error
+        LOG.error("run_failed", error=cause)
+        reported = _reported(call, cause)
+        counts = _counts_so_far(control, run)
+        return replace(draft, status=stopped_status(reported.exit_code), error=reported, counts=counts)
+    return replace(
+        draft,
+        status=COMPLETED,
+        counts=outcome.counts,
+        metrics=outcome.metrics,
+        notes=tuple(outcome.notes),
+        degraded=outcome.degraded,
+    )
+
+
+def _counts_so_far(control: psycopg.Connection, run: Run) -> Mapping[str, int]:
+    """What a failed run had already committed, from its own checkpoint."""
+    if run.grant is None:
+        return {}
+    try:
+        checkpoint = run.checkpoint(control)
+    except psycopg.Error:
+        return {}
+    return checkpoint.counts if checkpoint is not None and checkpoint.run_id == run.run_id else {}
+
+
+def _closed(call: JobCall, database: Database, control: psycopg.Connection, report: ScopeReport) -> ScopeReport:
+    """Step 9: the final row, written once more on a fresh connection if the first went away under it."""
+    report = replace(report, peak_memory_bytes=_peak_memory_bytes())
+    try:
+        written = history.finish(control, call.identity.run_id, report, dropped_log_lines=log.dropped_lines())
+    except psycopg.Error as error:
+        if not is_connection_lost(error):
+            raise
+        try:
+            with database.connect(purpose="close") as conn:
+                written = history.finish(conn, call.identity.run_id, report, dropped_log_lines=log.dropped_lines())
+                # The first answer may be what was lost: the row then says already what this run wanted to say.
+                written = written or history.status_of(conn, call.identity.run_id, report.scope) == report.status
+        except (psycopg.Error, JobctlError):
+            # The database is away: the supervisor tries again for a while, then the next run finds the row abandoned.
+            if report.error is not None:
+                return report
+            return replace(
+                report, status=FAILED, error=ErrorReport.of(DatabaseUnavailable("the run's end could not be recorded"))
+            )
+    if not written:
+        late = LockLost("another run declared this one dead before it ended", hint="see the row in ops.job_history")
+        return replace(report, status=ABANDONED, error=ErrorReport.of(late))
+    return report
+
+
+def _recorded(call: JobCall, control: psycopg.Connection, report: ScopeReport) -> ScopeReport:
+    with suppress(psycopg.Error):  # without a database there is no row; the exit code and the log still tell
+        history.record(control, call.identity, report, worker_pid=os.getpid())
+    return report
+
+
+def _after_death(call: JobCall, death: Death, started_at: datetime, started: float) -> RunReport:
+    """The worker left no report: write its rows' end for it, and say how it died."""
+    error, evidence = _cause_of(call, death)
+    reported = _reported(call, error)
+    status = stopped_status(reported.exit_code)
+    scopes: list[str] = []
+    until = time.monotonic() + call.settings.kill_grace_s
+    while not call.dry_run:
+        try:
+            database = call.open_database(call.identity.session_name)
+            with database.connect(purpose="close") as conn:
+                scopes = history.finish_silent(
+                    conn,
+                    call.identity.run_id,
+                    status=status,
+                    exit_code=reported.exit_code,
+                    error_class=reported.class_,
+                    message=reported.message,
+                    hint=reported.hint,
+                    evidence=evidence,
+                    peak_memory_bytes=death.peak_memory_bytes,
+                )
+                if not scopes and not history.has_rows(conn, call.identity.run_id):
+                    early = ScopeReport("", status, started_at, clock.utc_now(), 0, error=reported, evidence=evidence)
+                    history.record(conn, call.identity, early, worker_pid=death.pid)
+            break
+        except (psycopg.Error, JobctlError):
+            if time.monotonic() > until:
+                break
+            time.sleep(0.5)
+    ended_at = clock.utc_now()
+    return RunReport(
+        job=call.identity.job,
+        run_id=str(call.identity.run_id),
+        correlation_id=call.identity.correlation_id,
+        dry_run=call.dry_run,
+        started_at=started_at,
+        finished_at=ended_at,
+        duration_ms=_ms_since(started),
+        scopes=[
+            ScopeReport(scope, status, started_at, ended_at, _ms_since(started), error=reported, evidence=evidence)
+            for scope in scopes
+        ],
+        error=reported,
+        peak_memory_bytes=death.peak_memory_bytes,
+    )
+
+
+def _cause_of(call: JobCall, death: Death) -> tuple[JobctlError, dict[str, object]]:
+    evidence: dict[str, object] = {
+        "worker_pid": death.pid,
+        "exit_status": death.exit_status,
+        "signal": signal.Signals(death.signal_number).name if death.signal_number else None,
+        "ran_s": round(death.ran_s, 1),
+        "peak_memory_bytes": death.peak_memory_bytes,
+    }
+    if death.timed_out:
+        return (
+            MaxRuntimeExceeded(
+                f"the run did not stop at its max runtime of {call.max_runtime_s:.0f} s and was killed",
+                hint="the next run continues from the checkpoint",
+            ),
+            evidence,
+        )
+    if death.asked_by_signal is not None:
+        name = signal.Signals(death.asked_by_signal).name
+        return (
+            Interrupted(
+                f"{name} ended the run; it did not stop in time and was killed",
+                signal_number=death.asked_by_signal,
+                hint="the next run continues from the checkpoint",
+            ),
+            evidence,
+        )
+    if death.signal_number is not None:
+        hint = "look in the kernel's log for the out-of-memory killer" if death.signal_number == signal.SIGKILL else ""
+        return WorkerDied(f"the worker was ended by {evidence['signal']} from outside", hint=hint), evidence
+    return WorkerDied(f"the worker ended without a report (exit status {death.exit_status})"), evidence
+
+
+class WorkerDied(JobctlError):
+    """The worker process was killed from outside or crashed; nothing it had not committed was kept."""
+
+
+def _reported(call: JobCall, error: BaseException) -> ErrorReport:
+    if isinstance(error, psycopg.Error):
+        error = explain(error)
+    report = ErrorReport.of(error)
+    return replace(
+        report,
+        message=call.redactor.text(report.message, limit=2_000),
+        hint=call.redactor.text(report.hint, limit=500),
+    )
+
+
+def _redacted(call: JobCall, fields: dict[str, object]) -> dict[str, object]:
+    clean = call.redactor.deep(fields)
+    assert isinstance(clean, dict)
+    return clean  # pyright: ignore[reportUnknownVariableType]  # a mapping of text stays one
+
+
+def _timed(report: ScopeReport, started: float) -> ScopeReport:
+    return replace(report, finished_at=clock.utc_now(), duration_ms=_ms_since(started))
+
+
+def _ms_since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)
+
+
+def _peak_memory_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

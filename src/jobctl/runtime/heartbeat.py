@@ -1,0 +1,96 @@
+"""The thread that says a run is alive, and finds out when it no longer may be.
+
+It beats on a connection of its own, so that a long statement of the job delays nothing, and stops the run when the lock
+or the fence is another's, or when the database was out of reach for as long as the lease.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
+
+from jobctl.db.connection import Database
+from jobctl.errors import DatabaseUnavailable, JobctlError, LockLost
+from jobctl.runtime import guard, history
+from jobctl.runtime.guard import Grant, Standing
+from jobctl.runtime.history import Identity
+from jobctl.runtime.stop import Stop
+
+
+class Heartbeat:
+    def __init__(
+        self,
+        database: Database,
+        identity: Identity,
+        scope: str,
+        grant: Grant,
+        stop: Stop,
+        *,
+        every_s: float,
+        lease_s: float,
+        soft_limit_s: float,
+        on_soft_limit: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._identity = identity
+        self._scope = scope
+        self._grant = grant
+        self._stop = stop
+        self._every_s = every_s
+        self._lease_s = lease_s
+        self._soft_limit_at = time.monotonic() + soft_limit_s
+        self._on_soft_limit: Callable[[], None] | None = on_soft_limit
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat_until_ended, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> "Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(timeout=5)
+
+    def _beat_until_ended(self) -> None:
+        conn: psycopg.Connection | None = None
+        last_good = time.monotonic()
+        while not self._ended.wait(self._every_s):
+            try:
+                if conn is None or conn.closed:
+                    conn = self._database.connect(purpose="beat")
+                lost = self._what_was_lost(conn)
+                if lost is not None:
+                    self._stop.request(lost, now=True)
+                    break
+                last_good = time.monotonic()
+            except (psycopg.Error, JobctlError) as error:
+                if conn is not None:
+                    conn.close()
+                    conn = None
+                if time.monotonic() - last_good > self._lease_s:
+                    self._stop.request(
+                        DatabaseUnavailable(
+                            f"the database was out of reach for {self._lease_s:.0f} s: {error}",
+                            hint="the next run continues from the checkpoint",
+                        ),
+                        now=True,
+                    )
+                    break
+            if self._on_soft_limit is not None and time.monotonic() > self._soft_limit_at:
+                self._on_soft_limit()
+                self._on_soft_limit = None
+        if conn is not None:
+            with suppress(psycopg.Error):
+                conn.close()
+
+    def _what_was_lost(self, conn: psycopg.Connection) -> JobctlError | None:
+        hint = "the next run continues from the checkpoint"
+        with self._database.transaction(conn):
+            now = guard.standing(conn, self._grant)
+            if now is Standing.UNLOCKED:
+                return DatabaseUnavailable("the session that held this run's lock was cut off", hint=hint)
+            if now is Standing.DEPOSED or not history.beat(conn, self._identity.run_id, self._scope):
+                return LockLost("another run took over this run's lock", hint=hint)
+        return None

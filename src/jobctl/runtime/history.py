@@ -1,0 +1,280 @@
+"""Store of ops.job_history and ops.sync_events: what ran, for how long, and how it ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from jobctl.runtime.outcome import ScopeReport
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who runs: the same in every row, log line and database session of a run."""
+
+    run_id: UUID
+    job: str
+    correlation_id: str
+    host: str
+    os_user: str
+    supervisor_pid: int
+    version: str
+    command: str
+
+    @property
+    def session_name(self) -> str:
+        """What its database sessions are called; the run id stands first, since a successor looks for it there."""
+        if self.correlation_id == str(self.run_id):
+            return f"jobctl:{self.job}:{self.run_id}"
+        return f"jobctl:{self.job}:{str(self.run_id)[:13]}:{self.correlation_id[:20]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """A run that was found dead: its row said running, its lock was gone."""
+
+    run_id: UUID
+    scope: str
+    job: str
+    host: str
+    worker_pid: int | None
+    heartbeat_at: datetime
+
+
+INSERT_ROW = """
+INSERT INTO ops.job_history (run_id, scope, job, correlation_id, status, lock_key, fence, host, os_user, supervisor_pid,
+    worker_pid, guard_backend_pid, version, command, lease_s)
+VALUES (%(run_id)s, %(scope)s, %(job)s, %(correlation_id)s, 'running', %(lock_key)s, %(fence)s, %(host)s, %(os_user)s,
+    %(supervisor_pid)s, %(worker_pid)s, %(guard_backend_pid)s, %(version)s, %(command)s, %(lease_s)s)
+RETURNING started_at
+"""
+
+
+def start(
+    conn: psycopg.Connection,
+    identity: Identity,
+    scope: str,
+    *,
+    lock_key: int,
+    fence: int,
+    worker_pid: int,
+    guard_backend_pid: int,
+    lease_s: int,
+) -> datetime:
+    """Write the row `running`; gives the database's time, by which this run's age is told."""
+    row = conn.execute(
+        INSERT_ROW,
+        {
+            **_identity(identity),
+            "scope": scope,
+            "lock_key": lock_key,
+            "fence": fence,
+            "worker_pid": worker_pid,
+            "guard_backend_pid": guard_backend_pid,
+            "lease_s": lease_s,
+        },
+    ).fetchone()
+    assert row is not None
+    return row[0]
+
+
+INSERT_FINISHED = """
+INSERT INTO ops.job_history (run_id, scope, job, correlation_id, status, exit_code, host, os_user, supervisor_pid,
+    worker_pid, version, command, started_at, finished_at, duration_ms, counts, metrics, notes, error_class, error_message,
+    error_hint, evidence)
+VALUES (%(run_id)s, %(scope)s, %(job)s, %(correlation_id)s, %(status)s, %(exit_code)s, %(host)s, %(os_user)s,
+    %(supervisor_pid)s, %(worker_pid)s, %(version)s, %(command)s, %(started_at)s, %(finished_at)s, %(duration_ms)s,
+    %(counts)s, %(metrics)s, %(notes)s, %(error_class)s, %(error_message)s, %(error_hint)s, %(evidence)s)
+ON CONFLICT (run_id, scope) DO NOTHING
+"""
+
+
+def record(conn: psycopg.Connection, identity: Identity, report: ScopeReport, *, worker_pid: int) -> None:
+    """Write the row of a scope that ended before it began: skipped, or failed before its lock."""
+    conn.execute(
+        INSERT_FINISHED,
+        {**_identity(identity), **_ending(report), "started_at": report.started_at, "worker_pid": worker_pid},
+    )
+
+
+# Zero rows: somebody declared this run dead before it could speak; its own word comes too late.
+FINISH_ROW = """
+UPDATE ops.job_history
+SET status = %(status)s, degraded = %(degraded)s, exit_code = %(exit_code)s, finished_at = clock_timestamp(),
+    duration_ms = %(duration_ms)s, counts = %(counts)s, metrics = %(metrics)s, notes = %(notes)s, peak_memory_bytes = %(peak_memory_bytes)s,
+    error_class = %(error_class)s, error_message = %(error_message)s, error_hint = %(error_hint)s,
+    evidence = %(evidence)s, dropped_log_lines = %(dropped_log_lines)s
+WHERE run_id = %(run_id)s AND scope = %(scope)s AND status = 'running'
+"""
+
+
+def finish(conn: psycopg.Connection, run_id: UUID, report: ScopeReport, *, dropped_log_lines: int) -> bool:
+    cursor = conn.execute(FINISH_ROW, {"run_id": run_id, **_ending(report), "dropped_log_lines": dropped_log_lines})
+    return cursor.rowcount == 1
+
+
+# The supervisor's last word for a worker that died without one.
+FINISH_SILENT = """
+UPDATE ops.job_history AS h
+SET status = %(status)s, exit_code = %(exit_code)s, finished_at = clock_timestamp(),
+    duration_ms = greatest(0, extract(epoch FROM clock_timestamp() - h.started_at) * 1000)::bigint,
+    counts = coalesce((SELECT c.counts FROM ops.checkpoints AS c
+        WHERE c.job = h.job AND c.scope = h.scope AND c.run_id = h.run_id), h.counts),
+    peak_memory_bytes = %(peak_memory_bytes)s,
+    error_class = %(error_class)s, error_message = %(error_message)s, error_hint = %(error_hint)s,
+    evidence = %(evidence)s
+WHERE h.run_id = %(run_id)s AND h.status = 'running'
+RETURNING h.scope
+"""
+
+
+def finish_silent(
+    conn: psycopg.Connection,
+    run_id: UUID,
+    *,
+    status: str,
+    exit_code: int,
+    error_class: str,
+    message: str,
+    hint: str,
+    evidence: Mapping[str, object],
+    peak_memory_bytes: int,
+) -> list[str]:
+    """The scopes whose rows were still `running` and now tell how the worker ended."""
+    rows = conn.execute(
+        FINISH_SILENT,
+        {
+            "run_id": run_id,
+            "status": status,
+            "exit_code": exit_code,
+            "error_class": error_class,
+            "error_message": message,
+            "error_hint": hint,
+            "evidence": Jsonb(evidence),
+            "peak_memory_bytes": peak_memory_bytes,
+        },
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+# A run is alive while the session that took its lock still holds it; nothing else is asked, no age is guessed.
+# The two halves of the key are how pg_locks shows a 64-bit advisory lock.
+ABANDON = """
+UPDATE ops.job_history AS h
+SET status = 'abandoned', finished_at = clock_timestamp(), exit_code = 1,
+    duration_ms = greatest(0, extract(epoch FROM h.heartbeat_at - h.started_at) * 1000)::bigint,
+    error_class = 'Abandoned',
+    error_message = 'the run ended without a word; its lock was found free',
+    evidence = pg_catalog.jsonb_build_object('found_by_run', %(run_id)s::text, 'last_heartbeat_at', h.heartbeat_at,
+        'worker_pid', h.worker_pid, 'host', h.host, 'guard_backend_pid', h.guard_backend_pid)
+WHERE h.status = 'running' AND h.run_id <> %(run_id)s
+  -- A server that restarted gives out its process numbers anew, perhaps to this run's own guard: an older fence of the
+  -- lock this run has is dead whatever pg_locks shows.
+  AND (h.lock_key = %(lock_key)s AND h.fence < %(fence)s OR NOT EXISTS (
+    SELECT FROM pg_catalog.pg_locks AS l
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid = h.guard_backend_pid
+      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+      AND (l.classid::bigint << 32) | l.objid::bigint = h.lock_key))
+RETURNING h.run_id, h.scope, h.job, h.host, h.worker_pid, h.heartbeat_at
+"""
+
+
+def abandon_dead(conn: psycopg.Connection, run_id: UUID, *, lock_key: int, fence: int) -> list[Abandoned]:
+    with conn.cursor(row_factory=class_row(Abandoned)) as cursor:
+        return cursor.execute(ABANDON, {"run_id": run_id, "lock_key": lock_key, "fence": fence}).fetchall()
+
+
+STATUS = "SELECT status FROM ops.job_history WHERE run_id = %(run_id)s AND scope = %(scope)s"
+
+
+def status_of(conn: psycopg.Connection, run_id: UUID, scope: str) -> str | None:
+    row = conn.execute(STATUS, {"run_id": run_id, "scope": scope}).fetchone()
+    return row[0] if row else None
+
+
+ANY_ROW = "SELECT EXISTS (SELECT FROM ops.job_history WHERE run_id = %(run_id)s)"
+
+
+def has_rows(conn: psycopg.Connection, run_id: UUID) -> bool:
+    row = conn.execute(ANY_ROW, {"run_id": run_id}).fetchone()
+    return row is not None and row[0]
+
+
+BEAT = """
+UPDATE ops.job_history SET heartbeat_at = clock_timestamp()
+WHERE run_id = %(run_id)s AND scope = %(scope)s AND status = 'running'
+"""
+
+
+def beat(conn: psycopg.Connection, run_id: UUID, scope: str) -> bool:
+    return conn.execute(BEAT, {"run_id": run_id, "scope": scope}).rowcount == 1
+
+
+INSERT_EVENT = """
+INSERT INTO ops.sync_events (run_id, scope, job, level, event, fields)
+SELECT %(run_id)s, %(scope)s, %(job)s, %(level)s, %(event)s, %(fields)s
+WHERE EXISTS (SELECT FROM ops.locks WHERE lock_key = %(lock_key)s AND fence = %(fence)s)
+"""
+
+
+def add_event(
+    conn: psycopg.Connection,
+    identity: Identity,
+    scope: str,
+    level: str,
+    event: str,
+    fields: Mapping[str, object],
+    *,
+    lock_key: int,
+    fence: int,
+) -> None:
+    """Zero rows for a run that was deposed: its events are its log's affair."""
+    conn.execute(
+        INSERT_EVENT,
+        {
+            "run_id": identity.run_id,
+            "scope": scope,
+            "job": identity.job,
+            "level": level,
+            "event": event,
+            "fields": Jsonb(dict(fields)),
+            "lock_key": lock_key,
+            "fence": fence,
+        },
+    )
+
+
+def _identity(identity: Identity) -> dict[str, object]:
+    return {
+        "run_id": identity.run_id,
+        "job": identity.job,
+        "correlation_id": identity.correlation_id,
+        "host": identity.host,
+        "os_user": identity.os_user,
+        "supervisor_pid": identity.supervisor_pid,
+        "version": identity.version,
+        "command": identity.command,
+    }
+
+
+def _ending(report: ScopeReport) -> dict[str, object]:
+    return {
+        "scope": report.scope,
+        "status": report.status,
+        "degraded": report.degraded,
+        "exit_code": report.exit_code,
+        "finished_at": report.finished_at,
+        "duration_ms": report.duration_ms,
+        "counts": Jsonb(dict(report.counts)),
+        "metrics": Jsonb(dict(report.metrics)),
+        "notes": Jsonb(list(report.notes)),
+        "peak_memory_bytes": report.peak_memory_bytes,
+        "error_class": report.error.class_ if report.error else None,
+        "error_message": report.error.message if report.error else None,
+        "error_hint": report.error.hint if report.error else None,
+        "evidence": Jsonb(dict(report.evidence)) if report.evidence is not None else None,
+    }

@@ -1,0 +1,201 @@
+"""What a job returns, and what a run reports: frozen values, from which the screen, the JSON and the exit code follow."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from jobctl.errors import (
+    EXIT_DEGRADED,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_MAX_RUNTIME,
+    JobctlError,
+    exit_code_of,
+)
+
+RUNNING = "running"
+COMPLETED = "completed"
+FAILED = "failed"
+TIMEOUT = "timeout"
+INTERRUPTED = "interrupted"
+ABANDONED = "abandoned"
+SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a job did in one scope. Counts add up over scopes; metrics (rates, lags) are each scope's own."""
+
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    notes: Sequence[str] = ()
+    degraded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReport:
+    class_: str
+    message: str
+    hint: str
+    exit_code: int
+
+    @classmethod
+    def of(cls, error: BaseException) -> "ErrorReport":
+        hint = error.hint if isinstance(error, JobctlError) else ""
+        return cls(type(error).__name__, str(error) or type(error).__name__, hint, exit_code_of(error))
+
+    def as_json(self) -> dict[str, object]:
+        return {"class": self.class_, "message": self.message, "hint": self.hint}
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeReport:
+    """One row of history: what became of one scope of a run."""
+
+    scope: str
+    status: str
+    started_at: datetime
+    finished_at: datetime
+    duration_ms: int
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    notes: Sequence[str] = ()
+    degraded: bool = False
+    error: ErrorReport | None = None
+    evidence: Mapping[str, object] | None = None
+    peak_memory_bytes: int = 0
+    fence: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        if self.error is not None:
+            return self.error.exit_code
+        return EXIT_DEGRADED if self.degraded else EXIT_DONE
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "scope": self.scope,
+            "status": self.status,
+            "degraded": self.degraded,
+            "exit_code": self.exit_code,
+            "started_at": self.started_at.isoformat(),
+            "finished_at": self.finished_at.isoformat(),
+            "duration_ms": self.duration_ms,
+            "counts": dict(self.counts),
+            "metrics": dict(self.metrics),
+            "notes": list(self.notes),
+            "error": self.error.as_json() if self.error else None,
+            "evidence": dict(self.evidence) if self.evidence is not None else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What one run of a job did, over all its scopes. `error` is set when it failed before or outside any scope."""
+
+    job: str
+    run_id: str
+    correlation_id: str
+    dry_run: bool
+    started_at: datetime
+    finished_at: datetime
+    duration_ms: int
+    scopes: Sequence[ScopeReport] = ()
+    notes: Sequence[str] = ()
+    error: ErrorReport | None = None
+    peak_memory_bytes: int = 0
+    dropped_log_lines: int = 0
+
+    @property
+    def first_error(self) -> ErrorReport | None:
+        return self.error or next((scope.error for scope in self.scopes if scope.error), None)
+
+    @property
+    def exit_code(self) -> int:
+        """0 when every scope is done or rightly skipped; 3 when some did and some did not; the failure's own code
+        when none did. A run that was stopped says so, whatever it had finished before."""
+        if self.error is not None:
+            return self.error.exit_code
+        codes = [scope.exit_code for scope in self.scopes]
+        stopped = [code for code in codes if code == EXIT_MAX_RUNTIME or code > 128]
+        if stopped:
+            return stopped[0]
+        bad = [code for code in codes if code not in (EXIT_DONE, EXIT_DEGRADED)]
+        if bad and len(bad) == len(codes):
+            return bad[0] if len(set(bad)) == 1 else EXIT_FAILED
+        return EXIT_DEGRADED if bad or EXIT_DEGRADED in codes else EXIT_DONE
+
+    @property
+    def status(self) -> str:
+        if self.error is not None:
+            return stopped_status(self.error.exit_code)
+        statuses = {scope.status for scope in self.scopes}
+        for status in (TIMEOUT, INTERRUPTED):
+            if status in statuses:
+                return status
+        if not statuses:
+            return COMPLETED
+        if statuses == {SKIPPED}:
+            return SKIPPED
+        return COMPLETED if COMPLETED in statuses else FAILED
+
+    @property
+    def degraded(self) -> bool:
+        return self.exit_code == EXIT_DEGRADED
+
+    @property
+    def counts(self) -> dict[str, int]:
+        total: Counter[str] = Counter()
+        for scope in self.scopes:
+            for name, number in scope.counts.items():
+                total[name] += number
+        return dict(total)
+
+    def as_json(self) -> dict[str, object]:
+        error = self.first_error
+        return {
+            "job": self.job,
+            "run_id": self.run_id,
+            "correlation_id": self.correlation_id,
+            "status": self.status,
+            "degraded": self.degraded,
+            "dry_run": self.dry_run,
+            "exit_code": self.exit_code,
+            "started_at": self.started_at.isoformat(),
+            "finished_at": self.finished_at.isoformat(),
+            "duration_ms": self.duration_ms,
+            "counts": self.counts,
+            "peak_memory_bytes": self.peak_memory_bytes,
+            "dropped_log_lines": self.dropped_log_lines,
+            "notes": list(self.notes),
+            "scopes": [scope.as_json() for scope in self.scopes],
+            "error": error.as_json() if error else None,
+        }
+
+
+def stopped_status(exit_code: int) -> str:
+    """The status of a run that an error with this exit code ended."""
+    if exit_code == EXIT_MAX_RUNTIME:
+        return TIMEOUT
+    return INTERRUPTED if exit_code > 128 else FAILED
+
+
+def to_wire(report: RunReport) -> dict[str, Any]:
+    """Plain values, for the pipe between worker and supervisor."""
+    return asdict(report)
+
+
+def from_wire(value: dict[str, Any]) -> RunReport:
+    scopes = [
+        ScopeReport(**{**_with_times(scope), "error": ErrorReport(**scope["error"]) if scope["error"] else None})
+        for scope in value["scopes"]
+    ]
+    error = ErrorReport(**value["error"]) if value["error"] else None
+    return RunReport(**{**_with_times(value), "scopes": scopes, "error": error})
+
+
+def _with_times(value: dict[str, Any]) -> dict[str, Any]:
+    times = {name: datetime.fromisoformat(value[name]) for name in ("started_at", "finished_at")}
+    return {**value, **times}

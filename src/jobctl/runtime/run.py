@@ -1,0 +1,63 @@
+"""What a job is given: who it is, where it may write, and when it must stop."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import psycopg
+
+from jobctl.db.connection import Database
+from jobctl.runtime import checkpoints, guard
+from jobctl.runtime.checkpoints import Checkpoint
+from jobctl.runtime.guard import Grant
+from jobctl.runtime.history import Identity
+from jobctl.runtime.stop import Stop
+
+EventSink = Callable[[str, str, dict[str, object]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One scope of one run. `grant` is None in a dry run, which takes no lock and rolls back whatever it does."""
+
+    identity: Identity
+    scope: str
+    database: Database
+    stop: Stop
+    grant: Grant | None
+    dry_run: bool
+    now: datetime
+    record_event: EventSink
+    progress: Callable[[int, int | None], None] = field(default=lambda done, total: None)
+
+    @property
+    def run_id(self) -> UUID:
+        return self.identity.run_id
+
+    def connect(self, purpose: str) -> psycopg.Connection:
+        """A connection whose statement ends when the run must stop at once."""
+        return self.stop.watch(self.database.connect(purpose=purpose))
+
+    @contextmanager
+    def effect(self, conn: psycopg.Connection) -> Generator[None, None, None]:
+        """A transaction that writes: it begins by checking the fence, and a dry run rolls it back."""
+        with self.database.transaction(conn):
+            if self.grant is not None:
+                guard.check_fence(conn, self.grant)
+            yield
+            if self.dry_run:
+                raise psycopg.Rollback
+
+    def event(self, event: str, /, *, level: str = "info", **fields: object) -> None:
+        """Log a line and, outside a dry run, keep it as a row of ops.sync_events."""
+        self.record_event(level, event, fields)
+
+    def checkpoint(self, conn: psycopg.Connection) -> Checkpoint | None:
+        return checkpoints.get(conn, self.identity.job, self.scope)
+
+    def save_checkpoint(self, conn: psycopg.Connection, checkpoint: Checkpoint, *, after: Checkpoint | None) -> None:
+        """Inside the transaction of the work that the checkpoint speaks of; `after` is the one it goes on from."""
+        fence = self.grant.fence if self.grant is not None else 0
+        checkpoints.save(conn, self.identity.job, self.scope, checkpoint, after=after, fence=fence)

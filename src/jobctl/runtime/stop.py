@@ -1,0 +1,50 @@
+"""How a run is asked to stop: one value that a signal, a limit or a lost lock sets and the job looks at.
+
+A first request lets the job finish its batch. `now` also cancels the statements that are running, so that a batch that
+hangs in the database ends too.
+"""
+
+import threading
+from contextlib import suppress
+
+import psycopg
+
+from jobctl.errors import JobctlError
+
+
+class Stop:
+    def __init__(self) -> None:
+        self._reason: JobctlError | None = None
+        self._hurried = False
+        # Reentrant: a signal handler may interrupt the very thread that holds it.
+        self._lock = threading.RLock()
+        self._connections: list[psycopg.Connection] = []
+        self.event = threading.Event()
+
+    @property
+    def reason(self) -> JobctlError | None:
+        return self._reason
+
+    def request(self, reason: JobctlError, *, now: bool = False) -> None:
+        """Ask the job to stop. The first reason stands."""
+        with self._lock:
+            if self._reason is None:
+                self._reason = reason
+            self._hurried = self._hurried or now
+            connections = list(self._connections) if self._hurried else []
+        self.event.set()
+        for conn in connections:
+            with suppress(psycopg.Error):
+                conn.cancel_safe(timeout=2)
+
+    def check(self) -> None:
+        """Raise the reason if the run was asked to stop. Jobs call this between batches."""
+        if self._reason is not None:
+            raise self._reason
+
+    def watch(self, conn: psycopg.Connection) -> psycopg.Connection:
+        """Cancel this connection's statement when the run must stop at once."""
+        with self._lock:
+            self._connections = [known for known in self._connections if not known.closed]
+            self._connections.append(conn)
+        return conn
