@@ -1,0 +1,33 @@
+-- The next records of a branch after a change position, each with a verdict, as many as fit the memory limit.
+SELECT r.record_no::text, r.record_key, r.source_version::text, r.payload_hash::text,
+    CASE WHEN v.verdict = 'judge' AND r.payload_bytes <= %(largest_payload_bytes)s THEN r.payload END,
+    i.item_id IS NULL, j.record_no IS NOT NULL, r.payload_bytes, v.verdict, r.changed_xid::text
+FROM (
+    -- The range of the index; the bound keeps out what is not yet surely committed (see pages.py).
+    SELECT *,
+        pg_catalog.sum(CASE WHEN payload_bytes <= %(largest_payload_bytes)s THEN payload_bytes ELSE 0 END)
+            OVER (ORDER BY changed_xid, record_no ROWS UNBOUNDED PRECEDING) AS running_bytes
+    FROM branch.records
+    WHERE branch_id = %(branch_id)s
+      AND (changed_xid, record_no) > (%(xid)s::xid8, %(record_no)s::bigint)
+      AND changed_xid < pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())
+    ORDER BY changed_xid, record_no
+    LIMIT %(batch_size)s
+) AS r
+LEFT JOIN core.items AS i ON i.item_id = r.record_no
+LEFT JOIN branch.rejects AS j ON j.record_no = r.record_no AND j.resolved_at IS NULL
+CROSS JOIN LATERAL (
+    SELECT CASE
+        WHEN r.withdrawn_at IS NOT NULL AND j.record_no IS NULL
+            AND (i.item_id IS NULL OR i.withdrawn_at IS NOT NULL) THEN 'gone'
+        WHEN r.withdrawn_at IS NOT NULL THEN 'withdraw'
+        WHEN i.payload_hash = r.payload_hash AND i.rules = %(rules)s AND i.withdrawn_at IS NULL
+            AND j.record_no IS NULL THEN 'unchanged'
+        WHEN j.payload_hash = r.payload_hash AND j.rules = %(rules)s THEN 'rejected'
+        WHEN i.source_version > r.source_version THEN 'skipped'
+        ELSE 'judge'
+    END AS verdict
+) AS v
+-- A single record may be larger than a batch should be: the first is always taken.
+WHERE r.running_bytes <= %(batch_bytes)s OR r.running_bytes = r.payload_bytes
+ORDER BY r.changed_xid, r.record_no
