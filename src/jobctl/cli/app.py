@@ -1,0 +1,55 @@
+"""The root command: which commands there are, and how an error becomes a line and an exit code."""
+
+import sys
+from contextlib import suppress
+
+import typer
+
+from jobctl.cli import branch_commands, config_commands, db_commands, job_commands
+from jobctl.errors import EXIT_FAILED, JobctlError, exit_code_of
+
+app = typer.Typer(
+    name="jobctl",
+    help="A team's scheduled jobs as one command that system cron calls, on one PostgreSQL.",
+    epilog="Start here: jobctl branch add --help; jobctl ingest-branch --help; jobctl config show",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("ingest-branch", epilog=job_commands.INGEST_EXAMPLE)(job_commands.ingest_branch)
+app.add_typer(branch_commands.app, name="branch")
+app.add_typer(config_commands.app, name="config")
+app.add_typer(db_commands.app, name="db")
+
+
+@app.callback()
+def root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if version:  # reached only when other words stand beside it; alone it is answered before typer is loaded
+        from jobctl.version import __version__
+
+        print(f"jobctl {__version__}")
+        raise typer.Exit
+
+
+def run() -> None:
+    """Run the command line and exit with the code that tells cron what became of the work."""
+    try:
+        app()
+    except JobctlError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        raise SystemExit(EXIT_FAILED) from None
+    except Exception as error:
+        _fail(error)
+        if "-v" in sys.argv or "--verbose" in sys.argv:
+            raise
+
+
+def _fail(error: Exception) -> None:
+    from jobctl.cli import render
+
+    with suppress(OSError):
+        render.print_error(error, as_json="--json" in sys.argv)
+    raise SystemExit(exit_code_of(error))

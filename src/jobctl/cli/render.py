@@ -1,0 +1,85 @@
+"""The one place that prints: JSON for programs, tables for people, one line on stderr for an error.
+
+Output never decides the outcome: a full disk or a reader that went away changes no exit code.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+from uuid import UUID
+
+from jobctl.errors import JobctlError
+
+
+def print_json(value: Mapping[str, object]) -> None:
+    write_line(sys.stdout, json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table for a person; control characters in cells are shown, not obeyed."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    with suppress(OSError):
+        Console().print(table)
+
+
+def print_text(text: str) -> None:
+    write_line(sys.stdout, text)
+
+
+def note(text: str) -> None:
+    """A line for a person on stderr."""
+    write_line(sys.stderr, text)
+
+
+def print_error(error: BaseException, *, as_json: bool) -> None:
+    message = one_line(str(error)) or type(error).__name__
+    hint = error.hint if isinstance(error, JobctlError) else ""
+    if as_json:
+        print_json({"error": {"class": type(error).__name__, "message": message, "hint": hint}})
+    else:
+        write_line(sys.stderr, f"jobctl: {message}" + (f" ({hint})" if hint else ""))
+
+
+def write_line(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+        stream.flush()
+    except (OSError, ValueError):
+        # The stream is full or closed. Point it at nothing, so that the interpreter's last flush does not fail either.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, UUID | Path):
+        return str(value)
+    if isinstance(value, tuple | set | frozenset):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,170 @@
+"""What every job's command does around the envelope: who runs, how long, where the log goes, and what is printed."""
+
+import os
+import shlex
+import socket
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from psycopg import Connection
+
+from jobctl import log
+from jobctl.cli import render
+from jobctl.db.connection import Database
+from jobctl.durations import format_duration, parse_duration
+from jobctl.errors import UsageError
+from jobctl.redact import Redactor
+from jobctl.runtime.envelope import JobCall, run_job
+from jobctl.runtime.history import Identity
+from jobctl.runtime.outcome import COMPLETED, Outcome, RunReport
+from jobctl.runtime.run import Run
+from jobctl.settings import Settings
+from jobctl.version import __version__
+
+__all__ = ["Connection", "Outcome", "Output", "Run", "run", "seconds"]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    as_json: bool
+    verbose: bool
+    quiet: bool
+
+    @property
+    def to_a_person(self) -> bool:
+        return not self.as_json and not self.quiet and (self.verbose or sys.stdout.isatty())
+
+
+def run(
+    job: str,
+    work: Callable[[Run], Outcome],
+    scopes_of: Callable[[Connection], Sequence[str]],
+    *,
+    settings: Settings,
+    dry_run: bool,
+    max_runtime: str | None,
+    correlation_id: str | None,
+    output: Output,
+) -> RunReport:
+    """Run the job and print its report: JSON, a table for a person, or one line on stderr when it failed under cron."""
+    run_id = uuid.uuid4()
+    redactor = Redactor(settings.secrets())
+    identity = Identity(
+        run_id=run_id,
+        job=job,
+        correlation_id=_correlation(correlation_id) or str(run_id),
+        host=socket.gethostname(),
+        os_user=_os_user(),
+        supervisor_pid=os.getpid(),
+        version=__version__,
+        command=redactor.text(shlex.join(["jobctl", *sys.argv[1:]]), limit=1_000),
+    )
+    log.configure(settings, redactor, verbose=output.verbose, quiet=output.quiet)
+    with log.bound(job=job, run_id=str(run_id), correlation_id=identity.correlation_id):
+        report = run_job(
+            JobCall(
+                identity=identity,
+                settings=settings,
+                redactor=redactor,
+                dry_run=dry_run,
+                max_runtime_s=seconds("--max-runtime", max_runtime) if max_runtime else settings.max_runtime_of(job),
+                open_database=lambda name: _open(settings, name),
+                scopes_of=scopes_of,
+                work=work,
+                progress=_progress(output),
+            )
+        )
+    _print(report, output)
+    return report
+
+
+def seconds(option: str, text: str) -> int:
+    try:
+        value = parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text!r} {error}") from None
+    if value <= 0:
+        raise UsageError(f"{option} must be longer than nothing")
+    return value
+
+
+def _open(settings: Settings, application_name: str) -> Database:
+    from jobctl.db.opening import open_database
+
+    return open_database(settings, application_name=application_name)
+
+
+def _correlation(text: str | None) -> str | None:
+    if text is not None and not (0 < len(text) <= 100 and text.isprintable()):
+        raise UsageError("a correlation id is 1 to 100 printable characters")
+    return text
+
+
+def _os_user() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def _progress(output: Output) -> Callable[[int, int | None], None]:
+    if not (output.to_a_person and sys.stderr.isatty()):
+        return lambda done, total: None
+
+    def show(done: int, total: int | None) -> None:
+        text = f"\r  {done:,} records" + (f" of {total:,}" if total else "")
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+    return show
+
+
+def _print(report: RunReport, output: Output) -> None:
+    if output.as_json:
+        render.print_json(report.as_json())
+        return
+    error = report.first_error
+    if error is not None:
+        render.note(
+            f"jobctl {report.job}: {render.one_line(error.message)}" + (f" ({error.hint})" if error.hint else "")
+        )
+    elif report.degraded:
+        reasons = "; ".join(note for scope in report.scopes for note in scope.notes)
+        render.note(f"jobctl {report.job}: completed, but degraded: {render.one_line(reasons)}")
+    if output.to_a_person:
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K")
+        for line in summary(report):
+            render.print_text(line)
+
+
+ADD_UP = ("inserted", "updated", "unchanged", "rejected", "skipped")
+
+
+def summary(report: RunReport) -> list[str]:
+    """What a person wants to know of a run, in lines that fit a terminal of 80 columns."""
+    took = format_duration(report.duration_ms / 1000)
+    what = f"{report.job}: {report.status}" + (", degraded" if report.degraded else "") + f" in {took}"
+    lines = [what + (" (dry run: nothing was written)" if report.dry_run else "")]
+    for scope in report.scopes:
+        name = scope.scope or "no scope"
+        if scope.status != COMPLETED or not scope.counts.get("read"):
+            lines.append(f"  {name}: {scope.status}")
+        if scope.counts.get("read"):
+            parts = " + ".join(f"{scope.counts.get(count, 0):,} {count}" for count in ADD_UP)
+            lines += [
+                f"  {name}: {scope.counts['read']:,} records read",
+                f"    = {parts}",
+                f"    at {scope.metrics.get('rows_per_s', 0):,.0f} records/s, {scope.counts.get('bytes', 0) / 1e6:,.1f} MB, "
+                f"newest record {scope.metrics.get('lag_s', 0):,.0f} s old",
+            ]
+        if scope.counts.get("withdrawn") or scope.counts.get("enqueued"):
+            lines.append(f"    {scope.counts['withdrawn']:,} withdrawn, {scope.counts['enqueued']:,} embeddings queued")
+        lines += [f"    {note}" for note in scope.notes]
+    lines += [f"  {note}" for note in report.notes]
+    memory = f"{report.peak_memory_bytes / 1e6:,.0f} MB"
+    return [*lines, f"  run {report.run_id}, peak memory {memory}, exit code {report.exit_code}"]
