@@ -1,0 +1,55 @@
+"""What README, CONTRIBUTING and docs/json.md promise is what there is."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jobctl import errors
+from jobctl.jobs.ingest_branch.writer import COUNTS
+from jobctl.runtime.outcome import RunReport, ScopeReport
+from jobctl.settings import ENV_NAMES, SECRETS, Settings
+
+PROJECT = Path(__file__).parents[2]
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+JSON = (PROJECT / "docs/json.md").read_text(encoding="utf-8")
+CONTRIBUTING = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+SETTING_ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]+)`( \(secret\))? \| (.*?) \| .* \|$", re.MULTILINE)
+
+
+def test_readme_lists_each_setting_and_no_other_and_says_which_are_secret() -> None:
+    rows = {name: bool(secret) for name, secret, _ in SETTING_ROW.findall(README)}
+    assert rows == {env_name: name in SECRETS for name, env_name in ENV_NAMES.items()}
+
+
+def test_readme_tells_the_default_of_each_plain_setting() -> None:
+    told = {name: default for name, _, default in SETTING_ROW.findall(README)}
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, bool):
+            assert told[ENV_NAMES[name]] == str(field.default).lower()
+        elif isinstance(field.default, int | float):
+            assert float(told[ENV_NAMES[name]]) == field.default
+        elif isinstance(field.default, str):
+            assert told[ENV_NAMES[name]] == field.default
+
+
+def test_readme_lists_each_exit_code() -> None:
+    told = {int(code) for code in re.findall(r"^\| (\d+) \| ", README, re.MULTILINE)}
+    assert told == {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
+
+
+def test_json_page_lists_each_key_of_a_run() -> None:
+    scope = ScopeReport("airports", "completed", NOW, NOW, 0)
+    report = RunReport("ingest-branch", "", "", False, NOW, NOW, 0, scopes=[scope])
+    told = set(re.findall(r"`([a-z0-9_]+)`", JSON))
+    assert {*report.as_json(), *scope.as_json()} <= told
+
+
+def test_json_page_lists_each_count_of_ingest_branch() -> None:
+    assert set(COUNTS) <= set(re.findall(r"`([a-z0-9_]+)`", JSON.partition("`counts`:")[2]))
+
+
+def test_contributing_lists_each_script() -> None:
+    scripts = {each.name for each in (PROJECT / "scripts").iterdir() if each.is_file() and each.suffix == ""}
+    assert set(re.findall(r"^\| `scripts/([a-z-]+)", CONTRIBUTING, re.MULTILINE)) == scripts
