@@ -14,12 +14,12 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from jobctl.db import embedded
+from jobctl.db.address import to_url
 from jobctl.db.embedded_layout import Layout
 
 # No test depends on what a power cut leaves, and many small servers share a small machine.
@@ -107,8 +107,7 @@ class Bench:
         return make_conninfo(embedded.dsn(self.data_dir), dbname=name)
 
     def url(self, name: str) -> str:
-        parts = conninfo_to_dict(embedded.dsn(self.data_dir))
-        return f"postgresql://{parts['user']}@/{name}?host={quote(str(parts['host']), safe='')}&port={parts['port']}"
+        return to_url(self.dsn(name))
 
     def caller(self) -> list[str]:
         """The command of another process that comes to the same server and prints when that was started."""

@@ -4,6 +4,7 @@ Each process carries a token in its environment, by which all of a run can be fo
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -211,16 +212,16 @@ NewBase = Callable[..., Base]
 NewRunner = Callable[..., Runner]
 
 
-def mutated(directory: Path, module: str, *changes: tuple[str, str]) -> Path:
-    """A copy of the code with something taken out of it. Each text to change must be there, or the mutant is none."""
+def mutated(directory: Path, *changes: tuple[str, str, str]) -> Path:
+    """A copy of the code with something taken out of it: (module, pattern, replacement). Each pattern must be found
+    exactly once, or the mutant is none."""
     copy = directory / "mutant"
     shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    path = copy / "jobctl" / module
-    text = path.read_text(encoding="utf-8")
-    for old, new in changes:
-        assert text.count(old) == 1, f"{module} has {text.count(old)} times: {old}"
-        text = text.replace(old, new)
-    path.write_text(text, encoding="utf-8")
+    for module, pattern, replacement in changes:
+        path = copy / "jobctl" / module
+        text, count = re.subn(pattern, replacement, path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert count == 1, f"{module} has {count} times: {pattern}"
+        path.write_text(text, encoding="utf-8")
     return copy
 
 

@@ -196,7 +196,9 @@ def _read_env_file(found: Found, names: Names, path: Path, chosen_by: str) -> No
 
 def _unknown(env_name: str, origin: str, field_of: Mapping[str, str]) -> Fault:
     bare = env_name.removeprefix(PREFIX)
-    meant = bare if bare in field_of else did_you_mean(env_name, [*field_of, ENV_FILE, CONFIG_FILE])
+    known = [*field_of, ENV_FILE, CONFIG_FILE]
+    longer = [name for name in known if env_name.startswith(name + "_") or name.startswith(env_name + "_")]
+    meant = bare if bare in field_of else longer[0] if len(longer) == 1 else did_you_mean(env_name, known)
     mend = f"did you mean {meant}?" if meant else "remove it; jobctl config show lists the names there are"
     return Fault(env_name, origin, f"{env_name} is not a setting", mend)
 
@@ -297,14 +299,16 @@ def _read(path: Path) -> tuple[str, os.stat_result]:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise _Unusable(f"{path} cannot be read: {reason}", "make it readable for the user who runs jobctl") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not (stat.S_ISREG(status.st_mode) or os.path.samestat(status, Path(os.devnull).stat())):
             raise _Unusable(f"{path} is not a file", "name a regular file")
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(LARGEST_FILE + 1)
-        except OSError as error:
-            raise _Unusable(f"{path} cannot be read: {error.strerror}", "look at the file and its disk") from None
+    except OSError as error:
+        raise _Unusable(f"{path} cannot be read: {error.strerror}", "look at the file and its disk") from None
+    finally:
+        os.close(descriptor)
     if len(data) > LARGEST_FILE:
         raise _Unusable(f"{path} is larger than 1 MiB", "name a file of settings")
     try:

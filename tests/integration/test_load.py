@@ -100,7 +100,8 @@ def test_first_load_inserts_every_record(load_records: Callable[..., LoadReport]
 def test_new_records_are_numbered_in_the_order_of_the_file(
     load_records: Callable[..., LoadReport], conn: psycopg.Connection, known: int
 ) -> None:
-    load_records(shops(*range(known)))
+    if known:
+        load_records(shops(*range(known)))
     order = random.Random(7).sample(range(2_000), 2_000)
     load_records(shops(*order))
     found = conn.execute("SELECT record_key::integer FROM branch.records ORDER BY record_no OFFSET %s", (known,))

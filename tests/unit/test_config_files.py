@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,9 @@ def the_fault(home: Path, **environ: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("mode", MODES, ids=oct)
 @pytest.mark.parametrize("kind", FILES)
-def test_a_file_is_refused_when_others_may_read_its_secret_or_all_may_write_it(here: Path, kind: str, mode: int) -> None:
+def test_a_file_is_refused_when_others_may_read_its_secret_or_all_may_write_it(
+    here: Path, kind: str, mode: int
+) -> None:
     variable, text, secret = FILES[kind]
     path = write(here / "the file", text, mode)
     if secret and mode & 0o077:
@@ -66,7 +69,7 @@ def test_a_file_is_refused_when_others_may_read_its_secret_or_all_may_write_it(h
 def test_the_mend_that_is_told_mends_it(here: Path) -> None:
     path = write(here / "env", f"GITHUB_TOKEN={SECRET}\n", 0o644)
     _, mend = the_fault(here, JOBCTL_ENV_FILE=str(path))
-    assert os.system(mend) == 0
+    subprocess.run(mend, shell=True, check=True)
     assert read(here, JOBCTL_ENV_FILE=str(path)).settings.secrets() == (SECRET,)
 
 

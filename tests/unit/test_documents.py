@@ -1,10 +1,14 @@
 """What README, CONTRIBUTING and docs/json.md promise is what there is."""
 
 import re
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
 from jobctl import errors
+from jobctl.branches.load_report import LoadReport
+from jobctl.branches.rejects import ReasonCount, Reject
+from jobctl.cli.app import app
 from jobctl.jobs.ingest_branch.writer import COUNTS
 from jobctl.runtime.outcome import RunReport, ScopeReport
 from jobctl.settings import ENV_NAMES, SECRETS, Settings
@@ -44,6 +48,27 @@ def test_json_page_lists_each_key_of_a_run() -> None:
     report = RunReport("ingest-branch", "", "", False, NOW, NOW, 0, scopes=[scope])
     told = set(re.findall(r"`([a-z0-9_]+)`", JSON))
     assert {*report.as_json(), *scope.as_json()} <= told
+
+
+def test_json_page_lists_each_key_of_a_load_and_of_a_reject() -> None:
+    told = set(re.findall(r"`([a-z0-9_]+)`", JSON))
+    assert {each.name for of in (LoadReport, Reject, ReasonCount) for each in fields(of)} <= told
+
+
+def test_readme_names_each_command_and_no_other() -> None:
+    there = {
+        f"{group.name} {command.name or getattr(command.callback, '__name__', '')}"
+        for group in app.registered_groups
+        if group.typer_instance is not None
+        for command in group.typer_instance.registered_commands
+    }
+    rows = re.findall(r"^\| (`(?:branch|db|config) .*?) \| ", README, re.MULTILINE)
+    told = {
+        f"{row.split()[0].strip('`')} {name}"
+        for row in rows
+        for name in re.findall(r"`(?:branch |db |config )?([a-z]+)[^`]*`", row)
+    }
+    assert told == there
 
 
 def test_json_page_lists_each_count_of_ingest_branch() -> None:

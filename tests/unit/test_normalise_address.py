@@ -138,6 +138,7 @@ def test_a_postal_code_in_form_stays_and_fits_the_library_s_pattern(country: str
         ("CN", "Guangdong", "广东省", "short_name"),
         ("IN", "andaman & nicobar", "Andaman and Nicobar Islands", "name"),
         ("IN", "उत्तराखण्ड", "Uttarakhand", "name"),
+        ("IN", "अंडमान और निकोबार द्वीपसमूह", "Andaman and Nicobar Islands", "name"),
         ("ES", "Gipuzkoa", "SS", "name"),
         ("KR", "Seoul", "서울특별시", "name"),
         ("HK", "九龍", "Kowloon", "name"),

@@ -1,6 +1,7 @@
 """Settings: the order of strength, the names operators know, and every fault at once."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -103,7 +104,9 @@ def test_every_other_setting_has_the_prefix() -> None:
 
 
 def test_an_empty_value_is_as_good_as_none() -> None:
-    found = loaded({"BRANCH_SLUG": " ", "DATABASE_URL": ""}, env="BRANCH_SLUG=\nEMAIL_FROM=''\n", toml='branch_slug = "north"')
+    found = loaded(
+        {"BRANCH_SLUG": " ", "DATABASE_URL": ""}, env="BRANCH_SLUG=\nEMAIL_FROM=''\n", toml='branch_slug = "north"'
+    )
     assert found.settings.branch_slug == "north"
     assert found.settings.database_url is None
     assert found.settings.email_from is None
@@ -284,7 +287,9 @@ def test_addresses_that_libpq_understands_are_accepted(url: str) -> None:
     assert loaded({"DATABASE_URL": url}).settings.database_url == SecretStr(url)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:8080/hook", "http://localhost/hook", "https://hooks.slack.com/services/x"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080/hook", "http://localhost/hook", "https://hooks.slack.com/services/x"]
+)
 def test_a_webhook_without_tls_may_only_be_on_this_machine(url: str) -> None:
     assert loaded({"SLACK_WEBHOOK_URL": url}).settings.slack_webhook_url == SecretStr(url)
 
@@ -298,8 +303,14 @@ def test_slack_alerts_need_a_webhook() -> None:
     [
         ({"JOBCTL_LOCK_TIMEOUT_MS": "25000"}, "lock_timeout_ms (25s) must be below statement_timeout_ms (25s)"),
         ({"JOBCTL_STATEMENT_TIMEOUT_MS": "30000"}, "statement_timeout_ms (30s) must be below idle_in_transaction"),
-        ({"JOBCTL_IDLE_IN_TRANSACTION_TIMEOUT_MS": "60000"}, "idle_in_transaction_timeout_ms (1m) must be below lease_s"),
-        ({"JOBCTL_LEASE_S": "432"}, "lease_s (7m12s) must be below the soft limit (7m12s), 0.8 of max_runtime_s of sync,"),
+        (
+            {"JOBCTL_IDLE_IN_TRANSACTION_TIMEOUT_MS": "60000"},
+            "idle_in_transaction_timeout_ms (1m) must be below lease_s",
+        ),
+        (
+            {"JOBCTL_LEASE_S": "432"},
+            "lease_s (7m12s) must be below the soft limit (7m12s), 0.8 of max_runtime_s of sync,",
+        ),
         ({"JOBCTL_MAX_RUNTIME_S": "ingest-branch=3601"}, "(1h1s) must not be longer than cron_interval_s (1h)"),
         ({"JOBCTL_HEARTBEAT_S": "10.1"}, "lease_s (1m) must be at least six times heartbeat_s (10s)"),
     ],
@@ -358,7 +369,7 @@ def test_a_secret_in_the_wrong_place_is_shown_nowhere() -> None:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
-        loaded().settings.lease_s = 5  # pyright: ignore[reportAttributeAccessIssue]
+        loaded().settings.lease_s = 5
 
 
 def test_secrets_are_in_no_representation() -> None:
@@ -377,12 +388,12 @@ def test_settings_read_neither_cli_nor_warn_with_an_empty_environment() -> None:
     """As cron starts it: almost no environment. Nothing is printed, and no slow library is imported."""
     code = (
         "import json, sys; from jobctl import settings; settings.load();"
-        "print(json.dumps([m for m in ('typer', 'rich', 'psycopg', 'pydantic_settings', 'platformdirs', 'dotenv', 'tomllib')"
-        " if m in sys.modules]))"
+        "slow = ('typer', 'rich', 'psycopg', 'pydantic_settings', 'platformdirs', 'dotenv', 'tomllib');"
+        "print(json.dumps([name for name in slow if name in sys.modules]))"
     )
-    source = Path(module.__file__).parent.parent
+    path = os.pathsep.join([str(Path(module.__file__).parent.parent), *sys.path])
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], cwd="/", env={"PYTHONPATH": str(source)}, capture_output=True, check=True
+        [sys.executable, "-W", "error", "-c", code], cwd="/", env={"PYTHONPATH": path}, capture_output=True, check=True
     )
     assert done.stderr == b""
     assert json.loads(done.stdout) == []

@@ -24,7 +24,8 @@ WHERE record_no = ANY(%(record_nos)s) AND resolved_at IS NULL
 
 # The raw payload is copied where it is, and may be larger than a worker should hold.
 INSERT = """
-INSERT INTO branch.rejects (branch_id, record_no, record_key, run_id, reason, field, detail, payload, payload_hash, rules)
+INSERT INTO branch.rejects (branch_id, record_no, record_key, run_id, reason, field, detail, payload, payload_hash,
+    rules)
 SELECT r.branch_id, r.record_no, r.record_key, %(run_id)s, f.reason, f.field, f.detail, r.payload, r.payload_hash,
     %(rules)s
 FROM unnest(%(record_nos)s::bigint[], %(reasons)s::text[], %(fields)s::text[], %(details)s::text[])

@@ -1,7 +1,6 @@
 """The root command: which commands there are, and how an error becomes a line and an exit code."""
 
 import sys
-from contextlib import suppress
 
 import typer
 
@@ -35,21 +34,19 @@ def run() -> None:
     """Run the command line and exit with the code that tells cron what became of the work."""
     try:
         app()
-    except JobctlError as error:
-        _fail(error)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    except BrokenPipeError:
-        raise SystemExit(EXIT_FAILED) from None
-    except Exception as error:
-        _fail(error)
-        if "-v" in sys.argv or "--verbose" in sys.argv:
-            raise
+    except JobctlError as error:
+        raise SystemExit(_tell(error)) from None
+    except Exception as error:  # noqa: BLE001 - the last frame: an unforeseen error, too, is one line and an exit code
+        raise SystemExit(_tell(error)) from error if "--verbose" in sys.argv or "-v" in sys.argv else None
 
 
-def _fail(error: Exception) -> None:
-    from jobctl.cli import render
+def _tell(error: Exception) -> int:
+    """Print the error as the command line asked for, with its secrets taken out, and give its exit code."""
+    from jobctl.cli import render, session
 
-    with suppress(OSError):
-        render.print_error(error, as_json="--json" in sys.argv)
-    raise SystemExit(exit_code_of(error))
+    if isinstance(error, BrokenPipeError):
+        return EXIT_FAILED
+    render.print_error(error, as_json="--json" in sys.argv, redact=session.redactor().text)
+    return exit_code_of(error)

@@ -51,7 +51,7 @@ def ingest_branch(
 ) -> None:
     """Bring new and changed records of the branches into core.items, validated and normalised.
 
-    Without --branch: the branch of BRANCH_SLUG, else all activated branches. A second run at the same time is skipped."""
+    Without --branch: the branch of BRANCH_SLUG, else all activated ones. A second run at the same time is skipped."""
     from datetime import timedelta
 
     from jobctl.cli import run_command

@@ -7,11 +7,11 @@ import typer
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Run the real code and roll back: show what would be written, queued and sent.")
+    bool, typer.Option("--dry-run", help="Run the real code, roll back, and show what would be done.")
 ]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more: also print a summary without a terminal.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, also without a terminal.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 CorrelationOption = Annotated[
     str | None,
-    typer.Option("--correlation-id", help="Name this run in logs, history and database sessions (default: its run id)."),
+    typer.Option("--correlation-id", help="Name this run in logs, history and sessions (default: its id)."),
 ]

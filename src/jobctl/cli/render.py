@@ -6,11 +6,11 @@ Output never decides the outcome: a full disk or a reader that went away changes
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 from uuid import UUID
 
 from jobctl.errors import JobctlError
@@ -44,9 +44,9 @@ def note(text: str) -> None:
     write_line(sys.stderr, text)
 
 
-def print_error(error: BaseException, *, as_json: bool) -> None:
-    message = one_line(str(error)) or type(error).__name__
-    hint = error.hint if isinstance(error, JobctlError) else ""
+def print_error(error: BaseException, *, as_json: bool, redact: Callable[[str], str]) -> None:
+    message = redact(one_line(str(error))) or type(error).__name__
+    hint = redact(error.hint) if isinstance(error, JobctlError) else ""
     if as_json:
         print_json({"error": {"class": type(error).__name__, "message": message, "hint": hint}})
     else:
@@ -81,5 +81,5 @@ def _plain(value: object) -> object:
     if isinstance(value, UUID | Path):
         return str(value)
     if isinstance(value, tuple | set | frozenset):
-        return list(value)
+        return [*cast(Iterable[object], value)]
     raise TypeError(f"{type(value).__name__} has no JSON form")

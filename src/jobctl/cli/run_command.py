@@ -154,14 +154,15 @@ def summary(report: RunReport) -> list[str]:
         name = scope.scope or "no scope"
         if scope.status != COMPLETED or not scope.counts.get("read"):
             lines.append(f"  {name}: {scope.status}")
-        if scope.counts.get("read"):
+        if scope.counts.get("read") and scope.metrics:
             parts = " + ".join(f"{scope.counts.get(count, 0):,} {count}" for count in ADD_UP)
             lines += [
                 f"  {name}: {scope.counts['read']:,} records read",
                 f"    = {parts}",
-                f"    at {scope.metrics.get('rows_per_s', 0):,.0f} records/s, {scope.counts.get('bytes', 0) / 1e6:,.1f} MB, "
-                f"newest record {scope.metrics.get('lag_s', 0):,.0f} s old",
+                f"    at {scope.metrics['rows_per_s']:,.0f} records/s, {scope.counts['bytes'] / 1e6:,.1f} MB",
             ]
+            if "lag_s" in scope.metrics:
+                lines.append(f"    the newest record was {scope.metrics['lag_s']:,.0f} s old when it was in")
         if scope.counts.get("withdrawn") or scope.counts.get("enqueued"):
             lines.append(f"    {scope.counts['withdrawn']:,} withdrawn, {scope.counts['enqueued']:,} embeddings queued")
         lines += [f"    {note}" for note in scope.notes]

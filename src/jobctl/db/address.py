@@ -9,7 +9,7 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from jobctl.db.sqlstate import explain
+from jobctl.errors import ConfigurationError
 
 MASK = "***"
 KEYS = {"scram_client_key", "scram_server_key"}  # as good as a password, and not marked as one by libpq
@@ -32,7 +32,8 @@ def to_url(dsn: str, *, show_password: bool = False) -> str:
     if "password" in parts:
         who += ":" + (parts["password"] if parts["password"] == MASK else quote(parts["password"], safe=""))
     text = f"postgresql://{who}@{place}" if who else f"postgresql://{place}"
-    return text + "/" + quote(parts.get("dbname", ""), safe="") + ("?" + urlencode(query, safe="*") if query else "")
+    text += "/" + quote(parts.get("dbname", ""), safe="")
+    return text + ("?" + urlencode(query, safe="*", quote_via=quote) if query else "")
 
 
 def to_client(dsn: str) -> tuple[dict[str, str], str]:
@@ -49,8 +50,11 @@ def to_client(dsn: str) -> tuple[dict[str, str], str]:
 def _parse(dsn: str) -> dict[str, str]:
     try:
         return {name: str(value) for name, value in conninfo_to_dict(dsn).items() if value is not None}
-    except psycopg.Error as error:
-        raise explain(error) from None  # its text may hold the address, and that a password
+    except psycopg.Error:
+        # libpq's own words quote parts of the address, and a part may be the password.
+        raise ConfigurationError(
+            "the database address is neither a URL nor a connection string", hint="check DATABASE_URL"
+        ) from None
 
 
 def _options() -> list[pq.ConninfoOption]:

@@ -96,8 +96,8 @@ def locate(dsn: str, application_name: str, limits: Limits | None = None) -> Dat
                 conn.execute("BEGIN")
             except psycopg.Error as error:
                 raise ConfigurationError(
-                    "the pooler in front of PostgreSQL splits transactions (statement mode): no lock can be held through it",
-                    hint="set pool_mode = transaction or session for this database, or point DATABASE_URL at the server",
+                    "the pooler in front of PostgreSQL is in statement mode: no lock can be held through it",
+                    hint="set its pool_mode to transaction or session, or point DATABASE_URL at the server",
                 ) from error
             conn.execute("ROLLBACK")
     return Database(dsn, application_name, pooled, limits or Limits())

@@ -41,7 +41,7 @@ def second_look(schema: SchemaValidator, payload: str, error: ValidationError) -
 
 def read_with_care(payload: str) -> dict[str, Any]:
     """The object in this text, also where it holds what pydantic's reader refuses."""
-    if _depth(payload) > MAX_DEPTH:
+    if _is_too_deep(payload):
         raise Refused(Reason.NESTED_TOO_DEEP, "", f"nested deeper than {MAX_DEPTH} levels")
     try:
         record = json.loads(payload, parse_int=_int)
@@ -61,19 +61,20 @@ def _int(digits: str) -> int | _HugeNumber:
 _BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]|[\]}]', re.DOTALL)
 
 
-def _depth(payload: str) -> int:
-    """How deep objects and lists are nested, brackets inside strings not counted."""
+def _is_too_deep(payload: str) -> bool:
+    """Whether objects and lists are nested deeper than may be, brackets inside strings not counted."""
     if payload.count("[") + payload.count("{") <= MAX_DEPTH:
-        return 0
-    depth = deepest = 0
+        return False
+    depth = 0
     for token in _BRACKETS.finditer(payload):
         sign = token[0]
         if sign in "[{":
             depth += 1
-            deepest = max(deepest, depth)
+            if depth > MAX_DEPTH:
+                return True
         elif sign in "]}":
             depth -= 1
-    return deepest
+    return False
 
 
 def _refusal(errors: list[ErrorDetails]) -> Refused:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import Any, NamedTuple, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from pydantic_core import ValidationError
 
@@ -20,31 +20,7 @@ from jobctl.items.normalise.coordinates import fault_of
 from jobctl.items.normalise.text import clean, is_clean
 from jobctl.items.reading import read, read_with_care, second_look
 from jobctl.items.reasons import Reason, Refused, Rejection, shown
-
-Scalar = str | int | float | bool
-
-
-class Valid(NamedTuple):
-    """A record's mapped values, typed, trimmed, absent ones None; not yet normalised.
-
-    `plain` says that every text in it is clean already, so that nobody need look again."""
-
-    record_id: str
-    name: str
-    kind: str | None
-    street: str | None
-    street2: str | None
-    city: str | None
-    region: str | None
-    postal_code: str | None
-    country: str | None
-    latitude: float | None
-    longitude: float | None
-    url: str | None
-    source_updated_at: datetime | None
-    attributes: dict[str, Scalar] | None
-    plain: bool
-
+from jobctl.items.valid import Scalar, Valid
 
 # A call of the class itself would unpack and pack the values once more.
 _new_valid = cast(

@@ -77,7 +77,7 @@ WHERE s.source_version < i.source_version
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """`changed` are (item id, content hash) of the rows written; `older` were not written because a newer one stands."""
+    """`changed`: (item id, content hash) of the rows written; `older`: how many a newer version kept from it."""
 
     changed: list[tuple[int, UUID]]
     older: int

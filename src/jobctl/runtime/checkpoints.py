@@ -45,7 +45,7 @@ WHERE c.run_id = %(after_run_id)s AND c.batch_no = %(after_batch_no)s
 
 
 class CheckpointMoved(JobctlError):
-    """The checkpoint is not the one this batch follows: an earlier COMMIT of this run arrived late. Read it and go on."""
+    """Another checkpoint stands where this batch follows: a COMMIT of this run arrived late. Read it and go on."""
 
     try_again = True
 

@@ -21,6 +21,7 @@ a COPY whose sender froze, is ended by the successor.
 
 import hashlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -118,8 +119,8 @@ WHERE EXISTS (
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid = %(guard_backend_pid)s
       AND (l.classid::bigint << 32) | l.objid::bigint = %(lock_key)s)
 ON CONFLICT (job, scope) DO UPDATE
-SET lock_key = excluded.lock_key, fence = k.fence + 1, run_id = excluded.run_id, host = excluded.host, worker_pid = excluded.worker_pid,
-    guard_backend_pid = excluded.guard_backend_pid, acquired_at = excluded.acquired_at
+SET lock_key = excluded.lock_key, fence = k.fence + 1, run_id = excluded.run_id, host = excluded.host,
+    worker_pid = excluded.worker_pid, guard_backend_pid = excluded.guard_backend_pid, acquired_at = excluded.acquired_at
 RETURNING fence
 """
 
@@ -216,7 +217,7 @@ class Guard:
                 return backend_pid
             time.sleep(0.05)
 
-    def _draw_fence(self, control: psycopg.Connection, parameters: dict[str, object]) -> int:
+    def _draw_fence(self, control: psycopg.Connection, parameters: Mapping[str, object]) -> int:
         """A deposed run's batch in flight keeps the row. It is given the lock timeout to end by itself, then its
         sessions are ended: one that was frozen inside a COPY would be waited for by the server without any limit."""
         until = time.monotonic() + self._lease_s

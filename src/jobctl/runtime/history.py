@@ -84,8 +84,8 @@ def start(
 
 INSERT_FINISHED = """
 INSERT INTO ops.job_history (run_id, scope, job, correlation_id, status, exit_code, host, os_user, supervisor_pid,
-    worker_pid, version, command, started_at, finished_at, duration_ms, counts, metrics, notes, error_class, error_message,
-    error_hint, evidence)
+    worker_pid, version, command, started_at, finished_at, duration_ms, counts, metrics, notes, error_class,
+    error_message, error_hint, evidence)
 VALUES (%(run_id)s, %(scope)s, %(job)s, %(correlation_id)s, %(status)s, %(exit_code)s, %(host)s, %(os_user)s,
     %(supervisor_pid)s, %(worker_pid)s, %(version)s, %(command)s, %(started_at)s, %(finished_at)s, %(duration_ms)s,
     %(counts)s, %(metrics)s, %(notes)s, %(error_class)s, %(error_message)s, %(error_hint)s, %(evidence)s)
@@ -105,7 +105,8 @@ def record(conn: psycopg.Connection, identity: Identity, report: ScopeReport, *,
 FINISH_ROW = """
 UPDATE ops.job_history
 SET status = %(status)s, degraded = %(degraded)s, exit_code = %(exit_code)s, finished_at = clock_timestamp(),
-    duration_ms = %(duration_ms)s, counts = %(counts)s, metrics = %(metrics)s, notes = %(notes)s, peak_memory_bytes = %(peak_memory_bytes)s,
+    duration_ms = %(duration_ms)s, counts = %(counts)s, metrics = %(metrics)s, notes = %(notes)s,
+    peak_memory_bytes = %(peak_memory_bytes)s,
     error_class = %(error_class)s, error_message = %(error_message)s, error_hint = %(error_hint)s,
     evidence = %(evidence)s, dropped_log_lines = %(dropped_log_lines)s
 WHERE run_id = %(run_id)s AND scope = %(scope)s AND status = 'running'

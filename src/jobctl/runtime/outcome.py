@@ -1,10 +1,9 @@
-"""What a job returns, and what a run reports: frozen values, from which the screen, the JSON and the exit code follow."""
+"""What a job returns, and what a run reports: frozen values; screen, JSON and exit code follow from them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from jobctl.errors import (
     EXIT_DEGRADED,
@@ -180,22 +179,3 @@ def stopped_status(exit_code: int) -> str:
     if exit_code == EXIT_MAX_RUNTIME:
         return TIMEOUT
     return INTERRUPTED if exit_code > 128 else FAILED
-
-
-def to_wire(report: RunReport) -> dict[str, Any]:
-    """Plain values, for the pipe between worker and supervisor."""
-    return asdict(report)
-
-
-def from_wire(value: dict[str, Any]) -> RunReport:
-    scopes = [
-        ScopeReport(**{**_with_times(scope), "error": ErrorReport(**scope["error"]) if scope["error"] else None})
-        for scope in value["scopes"]
-    ]
-    error = ErrorReport(**value["error"]) if value["error"] else None
-    return RunReport(**{**_with_times(value), "scopes": scopes, "error": error})
-
-
-def _with_times(value: dict[str, Any]) -> dict[str, Any]:
-    times = {name: datetime.fromisoformat(value[name]) for name in ("started_at", "finished_at")}
-    return {**value, **times}

@@ -9,8 +9,8 @@ worker that was killed, ran out of memory or froze still ends as a true row and 
 worker is asked to stop at once (its statement is cancelled), then gets SIGTERM, then SIGKILL with its whole group.
 """
 
-import json
 import os
+import pickle
 import select
 import signal
 import sys
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from jobctl.errors import Interrupted, MaxRuntimeExceeded
-from jobctl.runtime.outcome import RunReport, from_wire, to_wire
+from jobctl.runtime.outcome import RunReport
 from jobctl.runtime.stop import Stop
 
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -106,7 +106,7 @@ class _Watch:
         self._wake_out, self._wake_in = os.pipe()
         os.set_blocking(self._wake_in, False)
         self._old_wakeup = signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
-        self._old_handlers = {number: signal.signal(number, lambda *_: None) for number in _heeded()}
+        self._old_handlers = {number: signal.signal(number, _only_wake) for number in _heeded()}
 
     def read_report(self, report_out: int) -> bytes:
         """All the worker writes until its end closes, minding clock and signals meanwhile."""
@@ -188,7 +188,7 @@ def _be_the_worker(
             signal.signal(number, lambda n, _: _ask_twice(stop, n))
         threading.Thread(target=_listen, args=(control_out, stop, max_runtime_s), name="control", daemon=True).start()
         report = work(stop)
-        payload = json.dumps(to_wire(report), default=str).encode()
+        payload = pickle.dumps(report)
         while payload:
             payload = payload[os.write(report_in, payload) :]
         exit_status = 0
@@ -204,6 +204,10 @@ def _be_the_worker(
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(exit_status)
+
+
+def _only_wake(_number: int, _frame: object) -> None:
+    """The number arrives through the wake-up pipe; a handler must be there for it to be written."""
 
 
 def _heeded() -> list[signal.Signals]:
@@ -252,7 +256,9 @@ def _ask(stop: Stop, number: int, *, now: bool = False) -> None:
 
 
 def _parse(payload: bytes) -> RunReport | None:
+    """The worker's report; None when it died before it had written all of it."""
     try:
-        return from_wire(json.loads(payload)) if payload else None
-    except (ValueError, TypeError, KeyError):
+        report = pickle.loads(payload)  # noqa: S301 - from our own child, over a pipe that nobody else has
+    except (EOFError, pickle.UnpicklingError):
         return None
+    return report if isinstance(report, RunReport) else None

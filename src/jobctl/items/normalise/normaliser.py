@@ -34,7 +34,7 @@ from jobctl.items.normalise import country as countries
 from jobctl.items.normalise import url as urls
 from jobctl.items.normalise.address import NO_REGION, CountryRules, Places, PostalRules, rules_of
 from jobctl.items.normalise.text import clean, note
-from jobctl.items.record import Scalar, Valid
+from jobctl.items.valid import Scalar, Valid
 
 # Part of every item's `rules`: raise it with any change that gives another item for the same record.
 NORMALISER_VERSION = 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from jobctl.items.copy_text import content_hash, copy_field, copy_line, item_text
 from jobctl.items.item import Item
-from jobctl.items.record import Rejection, Valid, Validator
+from jobctl.items.record import Reason, Rejection, Valid, Validator
 from jobctl.jobs.ingest_branch.pages import Page
 from jobctl.queue.store import embedding_line
 
@@ -43,9 +43,6 @@ class Batch:
     known_count: int
     rejects: Sequence[Reject]
     accepted_again: Sequence[int]
-
-
-TOO_LARGE = "too_large"
 
 
 def judge(page: Page, validator: Validator, normalise: Callable[[Valid], Item], stamp: Stamp) -> Batch:
@@ -89,4 +86,4 @@ def judge(page: Page, validator: Validator, normalise: Callable[[Valid], Item], 
 
 
 def _too_large(size: int) -> Rejection:
-    return Rejection(TOO_LARGE, "", f"the record has {size} bytes")
+    return Rejection(Reason.TOO_LARGE, "", f"the record has {size} bytes")

@@ -1,8 +1,8 @@
 """Bring a branch's records into core.items.
 
-Cron asks hourly: are the branch's records, as last loaded, in core.items, validated and normalised, with the work that
-follows from each change queued? Read: branch.branches, branch.records. Written: core.items, branch.rejects, queue.tasks,
-ops.checkpoints.
+Cron asks hourly: are the branch's records, as last loaded, in core.items, validated and normalised, with the work
+that follows from each change queued? Read: branch.branches, branch.records. Written: core.items, branch.rejects,
+queue.tasks, ops.checkpoints.
 
 Running it twice is safe: it continues after the last checkpoint, which commits with each batch, and a record whose
 payload and rules are those of its item is only counted. So is running it after any death, and running it with --full,

@@ -1,4 +1,4 @@
-"""What is asked of a branch before its first page is read: that it is there, wanted, fresh, and mapped as it is loaded."""
+"""What is asked of a branch before its first page: that it is there, wanted, fresh, and mapped as it is loaded."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -48,7 +48,8 @@ def check_mapped_fields(conn: psycopg.Connection, branch: Branch, validator: Val
     missing = validator.missing_in(payloads) if payloads else ()
     if missing:
         raise SourceError(
-            f"branch {branch.slug!r} maps fields that none of its newest {len(payloads)} records has: {', '.join(missing)}",
+            f"branch {branch.slug!r} maps fields that none of its newest {len(payloads)} records has: "
+            + ", ".join(missing),
             hint=f"correct the map: jobctl branch add {branch.slug} --update --map our_field=source_field",
         )
 

@@ -54,7 +54,7 @@ class Progress:
 
 def write(run: Run, conn: psycopg.Connection, batch: Batch, before: Progress, *, model_version: str) -> Progress:
     """Write one batch and give the progress after it. Nothing is kept when this raises."""
-    with run.effect(conn):
+    with run.effect(conn, wait_for_disk=False):
         counts = _write_rows(run, conn, batch, model_version=model_version, rules=before.rules)
         after = Progress(
             before.rules,

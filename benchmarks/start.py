@@ -1,0 +1,70 @@
+"""How long do commands take to start, against a bare interpreter?
+
+    python benchmarks/start.py [--rounds 15]
+
+Each round runs every command once, in turn, as a whole process; printed are the medians and their ratio to
+`python -c pass` of the same interpreter.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+from server import machine, scratch_server
+
+from jobctl.runtime.guard import Grant, Guard
+
+LIMITS = {"--version": 2.0, "--help": 8.0, "lock held": 22.0}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
+    script = str(Path(sysconfig.get_path("scripts")) / "jobctl")
+    commands = {
+        "bare": [sys.executable, "-c", "pass"],
+        "--version": [script, "--version"],
+        "--help": [script, "--help"],
+        "lock held": [script, "ingest-branch", "--branch", "held"],
+        "nothing new": [script, "ingest-branch", "--branch", "free"],
+    }
+    with scratch_server() as (data_dir, database):
+        os.environ["JOBCTL_DATA_DIR"] = str(data_dir)
+        os.environ["JOBCTL_RUN_AS_USER"] = "nobody"
+        with database.connect() as conn:
+            for slug in ("held", "free"):
+                conn.execute(
+                    "INSERT INTO branch.branches (slug, title, field_map, active, loaded_at) VALUES (%s, %s,"
+                    ' \'{"record_id": "id", "name": "name"}\', true, now())',
+                    (slug, slug),
+                )
+            guard = Guard(database, "ingest-branch", "held", lease_s=600)
+            held = guard.acquire(conn, run_id=__import__("uuid").uuid4(), host="bench", worker_pid=1)
+            if not isinstance(held, Grant):
+                raise SystemExit("the lock could not be taken")
+            taken: dict[str, list[float]] = {name: [] for name in commands}
+            for number in range(rounds + 1):
+                for name, command in commands.items():
+                    started = time.perf_counter()
+                    done = subprocess.run(command, capture_output=True, check=False)
+                    if done.returncode != 0:
+                        raise SystemExit(f"{command} failed: {done.stderr.decode()}")
+                    if number:  # the first round warms the caches
+                        taken[name].append(time.perf_counter() - started)
+            guard.release()
+    print(f"{machine()}; {rounds} rounds")
+    bare = statistics.median(taken["bare"])
+    for name, times in taken.items():
+        median = statistics.median(times)
+        limit = f" (at most {LIMITS[name]:.0f})" if name in LIMITS else ""
+        print(f"  {name:12} {median * 1000:6.0f} ms, {median / bare:5.1f} x bare{limit}")
+
+
+if __name__ == "__main__":
+    main()
