@@ -40,7 +40,8 @@ def statement(kind: bytes, body: bytes) -> str:
 
 
 class Gate:
-    """A place where messages wait until the test opens it. `reached` tells the test that one is waiting."""
+    """A place where messages wait until the test, or the end of the proxy, opens it (`Proxy.gate` makes one).
+    `reached` tells the test that one is waiting."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
@@ -155,7 +156,12 @@ class Proxy:
         self.links: list[Link] = []
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self._gates: list[Gate] = []
         self._closing = False
+
+    def gate(self) -> Gate:
+        self._gates.append(Gate())
+        return self._gates[-1]
 
     @property
     def url(self) -> str:
@@ -189,6 +195,8 @@ class Proxy:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.from_client = self.from_server = pass_on
+        for gate in self._gates:
+            gate.open()
         for link in self.links:
             link.cut()
         for thread in self._threads:

@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MAP = ("--map", "record_id=id", "--map", "name=name")
@@ -317,11 +318,10 @@ def test_remove_wants_to_be_sure_and_takes_all_that_is_the_branchs(
     jobctl("branch", "deactivate", refused)
     removed = obj(jobctl("branch", "remove", refused, "--yes", "--json"))
     assert removed == {"slug": refused, "removed": {"records": 5, "items": 2, "rejects": 3, "tasks": 2}}
-    for query in (
-        "SELECT FROM branch.records", "SELECT FROM branch.rejects", "SELECT FROM branch.loads", "SELECT FROM core.items",
-        "SELECT FROM queue.tasks", "SELECT FROM ops.checkpoints",
-    ):  # fmt: skip
-        assert conn.execute(query.encode()).rowcount == 0
+    for table in ("records", "rejects", "loads"):
+        assert conn.execute(sql.SQL("SELECT FROM {}").format(sql.Identifier("branch", table))).rowcount == 0
+    for schema, table in (("core", "items"), ("queue", "tasks"), ("ops", "checkpoints")):
+        assert conn.execute(sql.SQL("SELECT FROM {}").format(sql.Identifier(schema, table))).rowcount == 0
 
 
 # the example ---------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import pytest
 from bench_postgres import wait_for
 from bench_runs import SHORT_LIMITS, Base, Ended, NewRunner, Runner, Started, is_stopped, mutated, size
 from bench_source import Source, violations
-from bench_wire import Gate, Link, Proxy, statement
+from bench_wire import Link, Proxy, statement
 
 Ledger = Callable[[str], None]
 
@@ -66,10 +66,10 @@ class Story:
 
     def __init__(self, base: Base, proxy: Proxy, runner: Runner, point: Point, *, deaf_for_good: bool = False) -> None:
         self.base, self.runner = base, runner
-        self.gate = Gate()
+        self.gate = proxy.gate()
         self._point = point
         self._deaf = threading.Event()
-        self._hearing = threading.Event()
+        self._hearing = proxy.gate()
         self._deaf_for_good = deaf_for_good
         self._proxy = proxy
         self._held = threading.Lock()
@@ -111,12 +111,12 @@ class Story:
             if self._point(link, kind, body) and self._held.acquire(blocking=False):
                 self.gate.wait()
             elif kind == TERMINATE and self.gate.reached.is_set() and not self._deaf_for_good:
-                self._hearing.set()
+                self._hearing.open()
         return True
 
     def _from_server(self, link: Link, kind: bytes, body: bytes) -> bool:
         if link.purpose == "beat" and self._deaf.is_set():
-            self._hearing.wait(20)
+            self._hearing.wait()
         return True
 
 

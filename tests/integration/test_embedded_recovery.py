@@ -194,6 +194,17 @@ def test_a_start_that_takes_longer_than_the_limit_goes_on_and_is_found_later(ben
     assert len(postmasters_in(bench.layout.pgdata)) == 1
 
 
+def test_a_killed_caller_leaves_the_start_to_go_on_and_nobody_waiting_for_its_output(bench: Bench) -> None:
+    slow = slow_binaries(bench, seconds=6)
+    call = subprocess.Popen(slow.caller(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for(bench.layout.pgdata.exists)
+    call.kill()
+    call.communicate(timeout=30)  # to the end of both streams
+    assert embedded.status(bench.data_dir).state != "running"
+    wait_for(lambda: embedded.status(bench.data_dir).state == "running")
+    assert len(postmasters_in(bench.layout.pgdata)) == 1
+
+
 def slow_binaries(bench: Bench, seconds: int) -> Bench:
     """The same binaries, with a postgres that takes its time before it serves, as after a crash."""
     real = choose(bench.bin_dir, None)

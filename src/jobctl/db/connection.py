@@ -5,7 +5,7 @@ trusted: there the limits are set inside every transaction (`transaction`), no s
 is never used. A pooler is recognised by the backend's pid: PgBouncer gives its client a number of its own.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -77,10 +77,16 @@ class Database:
             yield conn
 
 
-def locate(dsn: str, application_name: str, limits: Limits | None = None) -> Database:
+def locate(
+    dsn: str,
+    application_name: str,
+    limits: Limits | None = None,
+    *,
+    check: Callable[[psycopg.Connection], None] = lambda conn: None,
+) -> Database:
     """Connect once and see whether a pooler stands between, and whether it lets a transaction stay together.
 
-    Raises as `Database.connect` does, and ConfigurationError for a pooler in statement mode."""
+    `check` is called with that connection, so that what else must be asked first costs no second one. Raises as `Database.connect` does, and ConfigurationError for a pooler in statement mode."""
     with translated():
         conn = psycopg.connect(
             make_conninfo(dsn, connect_timeout=5, application_name=application_name),
@@ -100,6 +106,8 @@ def locate(dsn: str, application_name: str, limits: Limits | None = None) -> Dat
                     hint="set its pool_mode to transaction or session, or point DATABASE_URL at the server",
                 ) from error
             conn.execute("ROLLBACK")
+        with translated():
+            check(conn)
     return Database(dsn, application_name, pooled, limits or Limits())
 
 

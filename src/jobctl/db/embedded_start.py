@@ -9,9 +9,9 @@ crash, a kill or a loss of power. So:
     the lock is held         a server lives. It is starting, stopping or recovering: wait for it. If its postmaster is
                              dead, its left-over children are asked to go.
 
-That one starts is decided by a second lock, beside the data (two processes with different TMPDIRs meet here too). The
-server is its own session, holds none of the caller's files and is stopped by nobody's exit. What `start` hands to
-`as_owner` runs as the owner.
+A second lock keeps whoever starts and whoever stops apart. Both lie beside the data, so that processes with different
+TMPDIRs meet at them too. The server is its own session, holds none of the caller's files and is stopped by nobody's
+exit. What `start` hands to `as_owner` runs as the owner.
 """
 
 import os

@@ -18,7 +18,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -98,7 +98,8 @@ def _work(call: JobCall, stop: Stop) -> RunReport:
     error: BaseException | None = None
     try:
         database = call.open_database(call.identity.session_name)
-        with database.connect(purpose="control") as control:
+        with ExitStack() as stack:
+            control = stack.enter_context(database.connect(purpose="control"))
             try:
                 wanted = call.scopes_of(control)
             except JobctlError as refused:
@@ -111,12 +112,13 @@ def _work(call: JobCall, stop: Stop) -> RunReport:
                 scopes.append(ScopeReport("", COMPLETED, started_at, clock.utc_now(), _ms_since(started), notes=notes))
                 if not call.dry_run:
                     _recorded(call, control, scopes[0])
-        for scope in wanted:
-            # A connection of its own for each scope: a database that went away under one is back for the next.
-            with database.connect(purpose="control") as control:
+            for nth, scope in enumerate(wanted):
+                if nth:  # a connection of its own: a database that went away under one scope is back for the next
+                    stack.close()
+                    control = stack.enter_context(database.connect(purpose="control"))
                 scopes.append(_run_scope(call, database, control, scope, stop))
-            if stop.reason is not None:
-                break
+                if stop.reason is not None:
+                    break
     except (psycopg.Error, JobctlError) as caught:
         error = caught if isinstance(caught, JobctlError) else explain(caught)
     return RunReport(

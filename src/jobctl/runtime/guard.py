@@ -28,6 +28,7 @@ from enum import Enum
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import class_row
 
 from jobctl.db.connection import NO_LIMITS, Database
@@ -82,8 +83,10 @@ def lock_key(database_name: str, job: str, scope: str) -> int:
     return int.from_bytes(digest, signed=True)
 
 
+# Sent with the key written into it: a statement with parameters leaves its portal open until the transaction ends, and
+# with it a snapshot that would hold back vacuum for as long as the run lives.
 TRY_LOCK = """
-SELECT pg_catalog.pg_try_advisory_xact_lock(%(lock_key)s), pg_catalog.pg_backend_pid(),
+SELECT pg_catalog.pg_try_advisory_xact_lock({lock_key}), pg_catalog.pg_backend_pid(),
     pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true),
     pg_catalog.set_config('statement_timeout', '0', true),
     pg_catalog.set_config('client_connection_check_interval', '1000', true)
@@ -202,7 +205,7 @@ class Guard:
     def _try_lock(self, key: int) -> int | None:
         assert self._conn is not None
         self._conn.execute("BEGIN")
-        row = self._conn.execute(TRY_LOCK, {"lock_key": key}).fetchone()
+        row = self._conn.execute(sql.SQL(TRY_LOCK).format(lock_key=sql.Literal(key))).fetchone()
         assert row is not None
         if row[0]:
             return row[1]

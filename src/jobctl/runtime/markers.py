@@ -1,7 +1,6 @@
 """How a run's end is told to machines: one marker line in the log, and a file for Prometheus' textfile collector."""
 
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,6 +44,8 @@ def write_textfile(report: RunReport, directory: Path) -> None:
         for name, (value, text) in gauges.items()
         for line in (f"# HELP {name} {text}", f"# TYPE {name} gauge", f"{name}{labels} {value}")
     ]
+    import tempfile
+
     try:
         descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".jobctl-")
     except OSError as error:
