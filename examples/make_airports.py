@@ -7,6 +7,7 @@ content, and with the same zlib the same bytes.
 import csv
 import gzip
 import io
+import sys
 from pathlib import Path
 
 import airportsdata
@@ -22,7 +23,8 @@ def main() -> None:
     writer.writerows(airports[code] for code in sorted(airports))
     with TARGET.open("wb") as file, gzip.GzipFile("", "wb", compresslevel=9, fileobj=file, mtime=0) as packed:
         packed.write(text.getvalue().encode())
-    print(f"{TARGET.name}: {len(airports):,} airports, {TARGET.stat().st_size:,} bytes, from {airportsdata.__version__}")
+    size = TARGET.stat().st_size
+    sys.stdout.write(f"{TARGET}: {len(airports):,} airports, {size:,} bytes, from {airportsdata.__version__}\n")
 
 
 if __name__ == "__main__":

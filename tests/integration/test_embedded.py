@@ -273,6 +273,42 @@ def test_a_second_account_gets_a_clear_refusal_and_root_does_not_lock_the_owner_
     )
 
 
+SEVERAL_ROOTS = """
+set -e
+mkdir "$1/etc" && cp -a /etc/. "$1/etc" && mount --bind "$1/etc" /etc
+for n in 1 2 3 4 5 6; do "$2" -c "$3" "$1/several" jobctl-test-new "$4" "fsync=off" >>"$1/started" & done
+wait
+id -u jobctl-test-new >>"$1/uids"; stat -c %u "$1/several/postgres" "$1/several/postgres/data" >>"$1/uids"
+"$2" -c "from pathlib import Path; from jobctl.db import embedded; embedded.stop(Path('$1/several'), force=True)"
+"""
+
+
+@pytest.mark.skipif(not is_root(), reason="needs root")
+def test_several_roots_at_once_create_the_account_once(bench: Bench) -> None:
+    """In a mount namespace with an /etc of its own, so that this host gets no account."""
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no mount namespaces here")
+    where, code = bench.data_dir.parent, bench.caller()[2]
+    words = [
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        SEVERAL_ROOTS,
+        "sh",
+        str(where),
+        sys.executable,
+        code,
+        str(bench.bin_dir or ""),
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=90)
+    assert (done.returncode, done.stderr) == (0, "")
+    started = (where / "started").read_text().splitlines()
+    assert len(started) == 6
+    assert len(set(started)) == 1
+    assert len(set((where / "uids").read_text().split())) == 1
+
+
 @pytest.mark.skipif(not is_root(), reason="needs root")
 def test_root_opens_no_parent_directory_and_says_where_to_go(bench: Bench) -> None:
     closed = bench.data_dir.parent / "closed"

@@ -10,7 +10,7 @@ _LOCK_NOT_AVAILABLE = "55P03"
 
 
 def lock_branch(conn: psycopg.Connection, branch: Branch) -> Branch:
-    """The branch as it is now, locked until the transaction ends. SourceError: it stays locked by another, or is gone."""
+    """The branch as it is now, locked until the transaction ends. SourceError: it stays locked or is gone."""
     try:
         locked = store.lock(conn, branch.branch_id)
     except psycopg.Error as error:

@@ -311,10 +311,15 @@ def rejects(
 @app.command(
     epilog="Example: jobctl branch replay airports --reason no_such_date && jobctl ingest-branch --branch airports"
 )
-def replay(slug: SlugArgument, reason: ReasonOption = None, json: JsonOption = False) -> None:
-    """Have refused records judged again.
+def replay(
+    slug: SlugArgument,
+    reason: ReasonOption = None,
+    now: Annotated[bool, typer.Option("--now", help="Run ingest-branch for this branch at once.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Have refused records judged again, after the field map or the code was mended.
 
-    The next ingest-branch reads them, after the field map or the code was mended."""
+    The next ingest-branch reads them; with --now it runs at once, and --json prints its report."""
     from jobctl.branches import store
     from jobctl.branches.replay import mark_for_replay
 
@@ -322,7 +327,11 @@ def replay(slug: SlugArgument, reason: ReasonOption = None, json: JsonOption = F
     with database.connect(purpose="branch replay") as conn:
         branch = store.require(conn, slug)
     marked = mark_for_replay(database, branch, reason=reason)
-    if json:
+    if now:
+        from jobctl.cli.job_commands import ingest_branch
+
+        ingest_branch(branch=[slug], json=json, verbose=not json)
+    elif json:
         print_json({"branch": slug, "reason": reason, "marked": marked})
     elif marked:
         print_text(f"{marked:,} rejects will be judged again. Next: jobctl ingest-branch --branch {slug}")

@@ -13,9 +13,12 @@ PAUSE_S = 0.05
 
 
 @contextmanager
-def lock_file(path: Path, *, wait_s: float) -> Generator[int | None, None, None]:
-    """The open file on which the lock is held, or None if another holds it for longer than `wait_s`."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def lock_file(path: Path, *, wait_s: float, directory: bool = False) -> Generator[int | None, None, None]:
+    """The open file on which the lock is held, or None if another holds it for longer than `wait_s`.
+
+    A directory can be locked as it is; a file is made if it is missing."""
+    kind = os.O_RDONLY | os.O_DIRECTORY if directory else os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    fd = os.open(path, kind | os.O_CLOEXEC, 0o600)
     try:
         yield fd if _acquire(fd, path, time.monotonic() + wait_s) else None
     finally:

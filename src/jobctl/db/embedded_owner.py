@@ -16,7 +16,6 @@ import resource
 import signal
 import subprocess
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,10 +25,12 @@ from typing import Any, NoReturn
 
 from jobctl import errors
 from jobctl.db.embedded_layout import Layout
+from jobctl.db.embedded_lock import lock_file
 from jobctl.errors import ConfigurationError, JobctlError
 
 USERADD = ("/usr/sbin/useradd", "/sbin/useradd", "/usr/bin/useradd")
 USERADD_LIMIT_S = 10
+PASSWORD_DIR = Path("/etc")
 UNLIMITED = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE)
 
 
@@ -81,7 +82,11 @@ def _make_as_root(layout: Layout, owner: Owner) -> None:
     if data_dir.stat().st_uid == 0 and not layout.server_dir.exists():
         # Handed over before it gets its name, so that nobody meets a half-made one.
         new = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=data_dir))
-        os.chown(new, owner.uid, owner.gid)
+        try:
+            os.chown(new, owner.uid, owner.gid)
+        except OSError as error:
+            new.rmdir()
+            raise _not_a_real_root(owner, error) from error
         try:
             new.rename(layout.server_dir)
         except OSError:  # another process was first and has begun to use its own
@@ -159,10 +164,14 @@ def _drop_to(owner: Owner) -> None:
         os.setgid(owner.gid)
         os.setuid(owner.uid)
     except OSError as error:
-        raise ConfigurationError(
-            f"root may not become {owner.name} here ({error.strerror}), and PostgreSQL does not run as root",
-            hint="run as an ordinary user, or set DATABASE_URL",
-        ) from error
+        raise _not_a_real_root(owner, error) from error
+
+
+def _not_a_real_root(owner: Owner, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"root may not become {owner.name} here ({error.strerror}), and PostgreSQL does not run as root",
+        hint="run as an ordinary user, or set DATABASE_URL",
+    )
 
 
 def _by_uid(uid: int) -> Owner:
@@ -177,30 +186,40 @@ def _by_uid(uid: int) -> Owner:
 
 
 def _system_user(name: str) -> Owner:
-    """The account of this name, created if it is missing. Several processes may try at once, so ask again after."""
-    deadline = time.monotonic() + USERADD_LIMIT_S
-    reason = "no useradd on this system"
-    while True:
+    """The account of this name, created if it is missing."""
+    with suppress(KeyError):
+        return _by_name(name)
+    # Two useradd at once both find the name free, and the later one gives the account another uid. So one at a time,
+    # by a lock on a directory that is always there.
+    with lock_file(PASSWORD_DIR, wait_s=USERADD_LIMIT_S, directory=True):
         with suppress(KeyError):
-            found = pwd.getpwnam(name)
-            if found.pw_uid == 0:
-                raise ConfigurationError(f"the embedded PostgreSQL cannot run as {name}: that is root")
-            return Owner(found.pw_uid, found.pw_gid, found.pw_name)
+            return _by_name(name)
         useradd = next((path for path in USERADD if os.access(path, os.X_OK)), None)
-        if useradd is None or time.monotonic() > deadline:
-            raise ConfigurationError(
-                f"PostgreSQL does not run as root and the account {name} cannot be created: {reason}",
-                hint=f"useradd --system {name}, or run as an ordinary user, or set DATABASE_URL",
-            )
-        group = ["--gid", name] if _has_group(name) else ["--user-group"]
-        done = subprocess.run(
-            [useradd, "--system", *group, "--no-create-home", "--home-dir", "/nonexistent",
-             "--shell", "/usr/sbin/nologin", "--comment", "jobctl embedded PostgreSQL", "--", name],
-            capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, cwd="/",
-        )  # fmt: skip
-        reason = done.stderr.strip() or f"useradd ended with {done.returncode}"
-        if done.returncode != 0:
-            time.sleep(0.1)
+        reason = _create(useradd, name) if useradd else "no useradd on this system"
+        with suppress(KeyError):
+            return _by_name(name)
+    raise ConfigurationError(
+        f"PostgreSQL does not run as root and the account {name} cannot be created: {reason}",
+        hint=f"useradd --system {name}, or run as an ordinary user, or set DATABASE_URL",
+    )
+
+
+def _by_name(name: str) -> Owner:
+    found = pwd.getpwnam(name)
+    if found.pw_uid == 0:
+        raise ConfigurationError(f"the embedded PostgreSQL cannot run as {name}: that is root")
+    return Owner(found.pw_uid, found.pw_gid, found.pw_name)
+
+
+def _create(useradd: str, name: str) -> str:
+    """Why it failed, if it did."""
+    group = ["--gid", name] if _has_group(name) else ["--user-group"]
+    done = subprocess.run(
+        [useradd, "--system", *group, "--no-create-home", "--home-dir", "/nonexistent",
+         "--shell", "/usr/sbin/nologin", "--comment", "jobctl embedded PostgreSQL", "--", name],
+        capture_output=True, check=False, stdin=subprocess.DEVNULL, cwd="/",
+    )  # fmt: skip
+    return done.stderr.decode(errors="replace").strip() or f"useradd ended with {done.returncode}"
 
 
 def _has_group(name: str) -> bool:
