@@ -44,19 +44,16 @@ print("%d.%d.%d" % sys.version_info[:3], sys._base_executable)
 ' 2>/dev/null </dev/null
 }
 
-# Each usable interpreter at hand, one a line as python_facts gives it: python3 as the user has it comes first, then
-# the versions on PATH, then those of pyenv.
+# Each usable interpreter at hand, one for each version and a line as python_facts gives it: first what the user calls
+# python3, then the versions on PATH, then those of pyenv.
 pythons() {
-    local minor candidate
+    local candidate
     {
-        have python3 && python_facts python3 || true
-        for minor in 13 12 11 14 15 16; do
-            have "python3.$minor" && python_facts "python3.$minor" || true
-        done
-        for candidate in "${PYENV_ROOT:-${HOME:-/nonexistent}/.pyenv}"/versions/3.*/bin/python3; do
-            [ -x "$candidate" ] && python_facts "$candidate" || true
-        done
-    } | awk '!seen[$2]++'
+        type -ap python3 python3.13 python3.12 python3.11 python3.14 python3.15 python3.16 || true
+        printf '%s\n' "${PYENV_ROOT:-${HOME:-/nonexistent}/.pyenv}"/versions/3.*/bin/python3
+    } | while read -r candidate; do
+        [ -x "$candidate" ] && python_facts "$candidate" || true
+    done | awk '!seen[$1]++'
 }
 
 is_tested() {

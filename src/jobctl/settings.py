@@ -52,6 +52,7 @@ WELL_KNOWN: Final = frozenset(
         "cron_secret",
     }
 )
+ROOT_DATA_DIR: Final = Path("/var/lib/jobctl")
 PATHS: Final = frozenset({"data_dir", "log_file", "textfile_dir"})
 
 # One user part and one host part, told apart as libpq does: what does not fit cannot be shown or connected to safely.
@@ -288,7 +289,9 @@ def _raw_values(found: Found, environ: Mapping[str, str]) -> dict[str, object]:
         else:
             raw[name] = content
     if "data_dir" not in found.values:
-        default = user_directory(environ, "XDG_DATA_HOME", ".local/share")
+        # Root's home is closed to the account that the embedded server runs under.
+        is_root = os.geteuid() == 0
+        default = ROOT_DATA_DIR if is_root else user_directory(environ, "XDG_DATA_HOME", ".local/share")
         if default is None:
             message = "there is no home directory to keep data in"
             found.faults.append(Fault("data_dir", "default", message, f"set {ENV_NAMES['data_dir']} to a directory"))

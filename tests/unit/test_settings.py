@@ -51,6 +51,17 @@ def faults(environ: Mapping[str, str] | None = None, **files: str) -> dict[str, 
 # Sources -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def as_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+
+
+def test_root_keeps_its_data_where_the_servers_account_can_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert loaded({"HOME": "/root"}).settings.data_dir == Path("/var/lib/jobctl")
+
+
+@pytest.mark.usefixtures("as_user")
 def test_nothing_set_gives_the_defaults() -> None:
     found = loaded({"HOME": "/home/me"})
     assert found.settings.data_dir == Path("/home/me/.local/share/jobctl")
@@ -148,6 +159,7 @@ def test_a_log_file_of_one_hyphen_is_kept_for_standard_output() -> None:
     assert loaded({"JOBCTL_LOG_FILE": "-"}).settings.log_file == Path("-")
 
 
+@pytest.mark.usefixtures("as_user")
 def test_xdg_directories_are_heeded_only_when_absolute() -> None:
     assert loaded({"XDG_DATA_HOME": "/srv/data"}).settings.data_dir == Path("/srv/data/jobctl")
     assert loaded({"XDG_DATA_HOME": "data"}).settings.data_dir == Path("/nonexistent/.local/share/jobctl")
@@ -157,6 +169,7 @@ def test_an_environment_without_home_is_enough() -> None:
     assert load(environ={}).settings.data_dir.is_absolute()
 
 
+@pytest.mark.usefixtures("as_user")
 def test_without_any_home_directory_the_data_directory_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(uid: int) -> object:
         raise KeyError(uid)

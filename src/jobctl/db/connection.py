@@ -86,7 +86,8 @@ def locate(
 ) -> Database:
     """Connect once and see whether a pooler stands between, and whether it lets a transaction stay together.
 
-    `check` is called with that connection, so that what else must be asked first costs no second one. Raises as `Database.connect` does, and ConfigurationError for a pooler in statement mode."""
+    `check` is called with that connection, so that what else must be asked first costs no second one.
+    Raises as `Database.connect` does, and ConfigurationError for a pooler in statement mode."""
     with translated():
         conn = psycopg.connect(
             make_conninfo(dsn, connect_timeout=5, application_name=application_name),

@@ -44,7 +44,8 @@ def explain(error: psycopg.Error) -> JobctlError:
                 f"PostgreSQL cannot be reached: {text}", hint="check that it runs: jobctl db status"
             )
         if isinstance(error, psycopg.ProgrammingError):
-            return ConfigurationError(f"the database address is not usable: {text}", hint="check DATABASE_URL")
+            # Its words quote parts of the address, and a part may be the password.
+            return ConfigurationError("the database address is not usable", hint="check DATABASE_URL")
         return JobctlError(f"PostgreSQL client error: {text}")
     if state == "57014":
         return MaxRuntimeExceeded(f"a statement was cancelled: {text}") if "user request" in text else JobctlError(text)

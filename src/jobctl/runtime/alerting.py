@@ -8,6 +8,7 @@ The text is neutral on any channel, for a branch's data may stand in an error me
 invisible characters, nothing that mentions a person or a channel, no link, and never longer than MAX_TEXT.
 """
 
+import hashlib
 import re
 import signal
 import unicodedata
@@ -22,7 +23,8 @@ COOL_DOWN = timedelta(hours=6)
 MAX_TEXT = 2_500  # a section of a Slack message takes 3,000 characters
 MAX_TITLE = 150
 MAX_MESSAGE = 1_000
-MAX_FACT = 300
+MAX_HINT = 300
+MAX_NAME = 100
 
 # Somebody wanted the run to end: a person at a terminal, a deploy, a shutdown. Any other signal is an accident.
 ASKED_FOR = frozenset(128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
@@ -61,7 +63,7 @@ def alert_of(
         return None
     cause = report.error.class_ if report.error is not None else "Degraded"
 
-    def fact(text: str, longest: int = MAX_FACT) -> str:
+    def fact(text: str, longest: int = MAX_NAME) -> str:
         return neutral(redact(text), longest)
 
     subject = fact(who.job) + (f" {fact(report.scope)}" if report.scope else "")
@@ -70,7 +72,7 @@ def alert_of(
     if report.error is not None:
         lines.append(f"error: {fact(cause)}: {fact(report.error.message, MAX_MESSAGE)}")
         if report.error.hint:
-            lines.append(f"hint: {fact(report.error.hint)}")
+            lines.append(f"hint: {fact(report.error.hint, MAX_HINT)}")
     elif report.notes:
         lines.append(f"notes: {fact('; '.join(report.notes), MAX_MESSAGE)}")
     ended = report.finished_at.astimezone(zone)
@@ -80,7 +82,9 @@ def alert_of(
         "look: jobctl db psql, table ops.job_history, and the log lines with this run id",
     ]
     title = cut(f"{lines[0]}: {fact(cause)}", MAX_TITLE)
-    return Alert(dedupe_key(report, who.job, cause, cool_down), title, cut("\n".join(lines), MAX_TEXT))
+    begins = window(report.finished_at, cool_down)
+    key = "/".join(("alert", *(_key_part(text, fact(text)) for text in (who.job, report.scope, cause)), begins))
+    return Alert(key, title, cut("\n".join(lines), MAX_TEXT))
 
 
 def is_worth_telling(report: ScopeReport) -> bool:
@@ -89,11 +93,10 @@ def is_worth_telling(report: ScopeReport) -> bool:
     return report.status in (FAILED, TIMEOUT, ABANDONED) or report.degraded
 
 
-def dedupe_key(report: ScopeReport, job: str, cause: str, cool_down: timedelta) -> str:
-    """The same for all alerts of a cause in a window. Only a scope may have a slash in it: no two causes share a key."""
-    width = cool_down.total_seconds()
-    begins = datetime.fromtimestamp(report.finished_at.timestamp() // width * width, UTC)
-    return f"alert/{job}/{report.scope}/{cause}/{begins:%Y-%m-%dT%H:%M:%SZ}"
+def window(at: datetime, width: timedelta) -> str:
+    """When the window that `at` lies in began."""
+    width_s = width.total_seconds()
+    return f"{datetime.fromtimestamp(at.timestamp() // width_s * width_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def neutral(text: str, longest: int) -> str:
@@ -106,6 +109,13 @@ def neutral(text: str, longest: int) -> str:
 
 def cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _key_part(text: str, shown: str) -> str:
+    """The text itself where it is a plain short name, as nearly always; else what may be shown of it, and a digest."""
+    if text == shown and "/" not in text:
+        return text
+    return f"{shown}~{hashlib.blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
 
 
 def _shown(character: str) -> str:

@@ -19,11 +19,12 @@ import psycopg
 
 from jobctl import log
 from jobctl.db.connection import Database, Limits
+from jobctl.errors import DatabaseUnavailable
 from jobctl.redact import Redactor
 from jobctl.runtime import alerting, outbox, webhook
 from jobctl.runtime.alerting import Who
 from jobctl.runtime.outbox import Message, State
-from jobctl.runtime.outcome import ScopeReport
+from jobctl.runtime.outcome import RunReport, ScopeReport
 from jobctl.runtime.webhook import Deadline, End
 from jobctl.settings import Settings
 
@@ -72,9 +73,12 @@ def keep(
             LOG.info("alert_kept" if is_first else "alert_told_already", key=alert.key)
 
 
-def deliver(settings: Settings, redactor: Redactor, open_database: Callable[[], Database]) -> None:
-    """Send what is due, within BUDGET_S. Raises nothing."""
-    if settings.slack_webhook_url is None or not is_on(settings):
+def deliver(settings: Settings, redactor: Redactor, report: RunReport, open_database: Callable[[], Database]) -> None:
+    """After the run of `report`: send what is due, within BUDGET_S. Raises nothing."""
+    if settings.slack_webhook_url is None or not is_on(settings) or report.dry_run:
+        return
+    if report.error is not None and report.error.class_ == DatabaseUnavailable.__name__:
+        LOG.error("outbox_not_sent", reason="the run could not reach the database")  # which it has waited for already
         return
     deadline = Deadline(BUDGET_S)
     url = settings.slack_webhook_url.get_secret_value()

@@ -28,6 +28,7 @@ from jobctl import clock, log
 from jobctl.db.connection import Database
 from jobctl.db.sqlstate import explain, is_connection_lost
 from jobctl.errors import (
+    EXIT_FAILED,
     DatabaseUnavailable,
     Interrupted,
     JobctlError,
@@ -36,10 +37,11 @@ from jobctl.errors import (
     UsageError,
 )
 from jobctl.redact import Redactor
-from jobctl.runtime import history, markers
+from jobctl.runtime import delivery, history, markers
+from jobctl.runtime.alerting import Who
 from jobctl.runtime.guard import Grant, Guard
 from jobctl.runtime.heartbeat import Heartbeat
-from jobctl.runtime.history import Identity
+from jobctl.runtime.history import Abandoned, Identity
 from jobctl.runtime.outcome import (
     ABANDONED,
     COMPLETED,
@@ -87,6 +89,9 @@ def run_job(call: JobCall) -> RunReport:
     markers.log_outcome(report)
     if call.settings.textfile_dir is not None and not call.dry_run:
         markers.write_textfile(report, call.settings.textfile_dir)
+    # A name of its own: the next holder of the lock may end the sessions that have this run's.
+    session_name = replace(call.identity, job="outbox").session_name
+    delivery.deliver(call.settings, call.redactor, report, lambda: call.open_database(session_name))
     return report
 
 
@@ -159,7 +164,11 @@ def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, s
                 )
                 return _recorded(call, control, _timed(skipped, started))
             at = {"lock_key": granted.lock_key, "fence": granted.fence}
-            for dead in history.abandon_dead(control, call.identity.run_id, **at):
+            with control.transaction():
+                found = history.abandon_dead(control, call.identity.run_id, **at)
+                for dead in found:
+                    _alerted(call, control, _abandoned(dead), who=Who(dead.job, dead.run_id, dead.host))
+            for dead in found:
                 LOG.warning("abandoned_run_found", dead_run_id=str(dead.run_id), dead_scope=dead.scope)
                 history.add_event(
                     control, call.identity, scope, "warning", "abandoned_run_found",
@@ -267,13 +276,13 @@ def _closed(call: JobCall, database: Database, control: psycopg.Connection, repo
     """Step 9: the final row, written once more on a fresh connection if the first went away under it."""
     report = replace(report, peak_memory_bytes=_peak_memory_bytes())
     try:
-        written = history.finish(control, call.identity.run_id, report, dropped_log_lines=log.dropped_lines())
+        written = _finished(call, control, report)
     except psycopg.Error as error:
         if not is_connection_lost(error):
             raise
         try:
             with database.connect(purpose="close") as conn:
-                written = history.finish(conn, call.identity.run_id, report, dropped_log_lines=log.dropped_lines())
+                written = _finished(call, conn, report)
                 # The first answer may be what was lost: the row then says already what this run wanted to say.
                 written = written or history.status_of(conn, call.identity.run_id, report.scope) == report.status
         except (psycopg.Error, JobctlError):
@@ -289,10 +298,34 @@ def _closed(call: JobCall, database: Database, control: psycopg.Connection, repo
     return report
 
 
+def _finished(call: JobCall, conn: psycopg.Connection, report: ScopeReport) -> bool:
+    """The final row and its alert, both or neither."""
+    with conn.transaction():
+        written = history.finish(conn, call.identity.run_id, report, dropped_log_lines=log.dropped_lines())
+        if written:
+            _alerted(call, conn, report)
+    return written
+
+
 def _recorded(call: JobCall, control: psycopg.Connection, report: ScopeReport) -> ScopeReport:
-    with suppress(psycopg.Error):  # without a database there is no row; the exit code and the log still tell
+    # Without a database there is no row; the exit code and the log still tell.
+    with suppress(psycopg.Error), control.transaction():
         history.record(control, call.identity, report, worker_pid=os.getpid())
+        _alerted(call, control, report)
     return report
+
+
+def _alerted(call: JobCall, conn: psycopg.Connection, *reports: ScopeReport, who: Who | None = None) -> None:
+    """Inside the transaction of the reports' rows."""
+    who = who or Who(call.identity.job, call.identity.run_id, call.identity.host)
+    delivery.keep(conn, call.settings, call.redactor, who, reports)
+
+
+def _abandoned(dead: Abandoned) -> ScopeReport:
+    """What is known of a run that another found dead."""
+    said = f"the run ended without a word; its last heartbeat was at {dead.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC"
+    error = ErrorReport("Abandoned", said, "look for a crash or a restart of its host", EXIT_FAILED)
+    return ScopeReport(dead.scope, ABANDONED, dead.heartbeat_at, clock.utc_now(), 0, error=error)
 
 
 def _after_death(call: JobCall, death: Death, started_at: datetime, started: float) -> RunReport:
@@ -305,7 +338,7 @@ def _after_death(call: JobCall, death: Death, started_at: datetime, started: flo
     while not call.dry_run:
         try:
             database = call.open_database(call.identity.session_name)
-            with database.connect(purpose="close") as conn:
+            with database.connect(purpose="close") as conn, conn.transaction():
                 scopes = history.finish_silent(
                     conn,
                     call.identity.run_id,
@@ -317,9 +350,10 @@ def _after_death(call: JobCall, death: Death, started_at: datetime, started: flo
                     evidence=evidence,
                     peak_memory_bytes=death.peak_memory_bytes,
                 )
+                early = ScopeReport("", status, started_at, clock.utc_now(), 0, error=reported, evidence=evidence)
                 if not scopes and not history.has_rows(conn, call.identity.run_id):
-                    early = ScopeReport("", status, started_at, clock.utc_now(), 0, error=reported, evidence=evidence)
                     history.record(conn, call.identity, early, worker_pid=death.pid)
+                _alerted(call, conn, *(replace(early, scope=scope) for scope in scopes or [""]))
             break
         except (psycopg.Error, JobctlError):
             if time.monotonic() > until:

@@ -44,8 +44,8 @@ class Run:
     def effect(self, conn: psycopg.Connection, *, wait_for_disk: bool = True) -> Generator[None, None, None]:
         """A transaction that writes: it begins by checking the fence, and a dry run rolls it back.
 
-        Without `wait_for_disk` a crash of the server may undo the last few commits, in order and each whole: for work
-        whose checkpoint commits with it, so that it is merely done again. The run's final row waits, and with it all."""
+        Without `wait_for_disk` a crash of the server may undo the last commits, in order and each whole: for work whose
+        checkpoint commits with it, so that it is merely done again. The run's final row waits, and with it all."""
         with self.database.transaction(conn):
             if not wait_for_disk:
                 conn.execute("SET LOCAL synchronous_commit TO off")

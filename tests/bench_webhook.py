@@ -1,0 +1,133 @@
+"""A webhook's receiver on the loopback that answers as a test wants, or does not, and keeps every request it got.
+
+It counts by itself what arrived, so that a test never has to believe the outbox about it.
+"""
+
+import json
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+SECRET = "T0CANARY/B0CANARY/x9Qk3vTz7LmNp2Rw5Yb8"
+
+Behaviour = Callable[["Receiver", socket.socket], None]
+
+
+def answer(status: int, text: str = "ok", headers: str = "") -> Behaviour:
+    """An HTTP answer, after the whole request."""
+    body = text.encode()
+    head = f"HTTP/1.1 {status} Said\r\nContent-Length: {len(body)}\r\n{headers}Connection: close\r\n\r\n"
+    return lambda receiver, peer: peer.sendall(head.encode() + body)
+
+
+def hang(receiver: "Receiver", peer: socket.socket) -> None:
+    """The request is read, and nothing more comes until the test ends or the sender hangs up."""
+    peer.settimeout(0.05)
+    while not receiver.closing.is_set():
+        with suppress(TimeoutError):
+            if not peer.recv(100):
+                return
+
+
+def trickle(receiver: "Receiver", peer: socket.socket) -> None:
+    """An answer that comes a byte at a time, each sooner than any timeout of a single read, and never ends."""
+    while not receiver.closing.wait(0.1):
+        peer.sendall(b"H")
+
+
+def cut(receiver: "Receiver", peer: socket.socket) -> None:
+    """The connection is closed after the whole request, without a word."""
+
+
+def garbage(receiver: "Receiver", peer: socket.socket) -> None:
+    peer.sendall(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
+
+
+class Receiver:
+    """Listens from `with` on. `bodies` are the JSON objects that arrived whole, whatever was answered."""
+
+    def __init__(self, *behaviours: Behaviour) -> None:
+        self.behaviours = list(behaviours)  # one a request, the last one for all that follow
+        self.bodies: list[dict[str, Any]] = []
+        self.paths: list[str] = []
+        self.connections = 0
+        self.closing = threading.Event()
+        self.got_one = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=50)
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}/services/{SECRET}"
+
+    @property
+    def texts(self) -> list[str]:
+        return [body["text"] for body in self.bodies]
+
+    def then(self, *behaviours: Behaviour) -> None:
+        self.behaviours = list(behaviours)
+
+    def __enter__(self) -> Self:
+        self._start(self._accept)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.closing.set()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _start(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name="receiver", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while not self.closing.is_set():
+            try:
+                peer, _ = self._listener.accept()
+            except OSError:
+                return
+            self._start(lambda peer=peer: self._serve(peer))
+
+    def _serve(self, peer: socket.socket) -> None:
+        with peer, suppress(OSError):
+            peer.settimeout(20)
+            with self._lock:
+                self.connections += 1
+            head, _, body = self._read_until(peer, b"\r\n\r\n").partition(b"\r\n\r\n")
+            lines = head.decode("latin-1").split("\r\n")
+            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+            while len(body) < int(headers.get("content-length", "0")):
+                body += peer.recv(65_536)
+            with self._lock:
+                self.paths.append(lines[0].split(" ")[1])
+                if body:
+                    self.bodies.append(json.loads(body))
+                behave = self.behaviours.pop(0) if len(self.behaviours) > 1 else self.behaviours[0]
+            self.got_one.set()
+            behave(self, peer)
+
+    @staticmethod
+    def _read_until(peer: socket.socket, end: bytes) -> bytes:
+        data = b""
+        while end not in data:
+            chunk = peer.recv(65_536)
+            if not chunk:
+                raise ConnectionResetError
+            data += chunk
+        return data
+
+
+def refusing_url() -> str:
+    """An address of this machine on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"http://127.0.0.1:{server.getsockname()[1]}/services/{SECRET}"
