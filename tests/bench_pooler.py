@@ -8,8 +8,9 @@ import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from bench_postgres import is_root, reachable_directory, run_as_user, wait_for
 from psycopg.conninfo import conninfo_to_dict
+
+from bench_postgres import is_root, reachable_directory, run_as_user, wait_for
 
 CONFIG = """
 [databases]

@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
+
 from bench_postgres import wait_for
 
 SOURCE = Path(__file__).parent.parent / "src"
@@ -163,43 +164,36 @@ class Runner:
         self,
         *arguments: str,
         url: str | None = None,
-        before: tuple[str, ...] = (),
-        stdout: int | None = subprocess.PIPE,
-        stderr: int | None = subprocess.PIPE,
-        preexec: Callable[[], None] | None = None,
-        command: str = "ingest-branch",
-        **settings: str,
+        settings: Mapping[str, str] | None = None,
+        preexec: Callable[[], object] | None = None,
     ) -> Started:
         token = uuid.uuid4().hex
         correlation = token[:12]
-        environment = self.environment() | settings | {"TORTURE_TOKEN": token}
+        environment = self.environment() | dict(settings or {}) | {"TORTURE_TOKEN": token}
         if url is not None:
             environment["DATABASE_URL"] = url
-        words = [*before, sys.executable, "-m", "jobctl", command]
-        if command == "ingest-branch":
-            words += ["--correlation-id", correlation]
         process = subprocess.Popen(
-            [*words, *arguments],
+            [sys.executable, "-m", "jobctl", "ingest-branch", "--correlation-id", correlation, *arguments],
             env=environment,
             cwd=self.directory,
             stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             preexec_fn=preexec,
         )
         started = Started(process, token, correlation)
         self.started.append(started)
         return started
 
-    def run(self, *arguments: str, url: str | None = None, **settings: str) -> Ended:
-        started = self.start(*arguments, url=url, **settings)
+    def run(self, *arguments: str, url: str | None = None, settings: Mapping[str, str] | None = None) -> Ended:
+        started = self.start(*arguments, url=url, settings=settings)
         try:
             return started.wait()
         finally:
             started.end()
 
-    def succeed(self, *arguments: str, url: str | None = None, **settings: str) -> Ended:
-        ended = self.run(*arguments, url=url, **settings)
+    def succeed(self, *arguments: str, url: str | None = None) -> Ended:
+        ended = self.run(*arguments, url=url)
         assert ended.exit_code == 0, ended.said
         return ended
 
@@ -245,4 +239,3 @@ def is_stopped(pid: int) -> bool:
 
 def sleep_until(moment: float) -> None:
     time.sleep(max(0.0, moment - time.monotonic()))
-

@@ -139,12 +139,14 @@ def _key(number: int) -> str:
 
 
 ITEMS = """
-SELECT pg_catalog.to_jsonb(i) - ARRAY['branch_id', 'run_id', 'first_seen_at', 'last_changed_at', 'withdrawn_at'] AS item,
+SELECT pg_catalog.to_jsonb(i)
+        - ARRAY['branch_id', 'run_id', 'first_seen_at', 'last_changed_at', 'withdrawn_at'] AS item,
     i.withdrawn_at IS NOT NULL AS gone
 FROM core.items AS i ORDER BY i.branch_id, i.record_key
 """
 REJECTS = """
-SELECT record_key, payload_hash::text, reason, field FROM branch.rejects WHERE resolved_at IS NULL ORDER BY record_key, 2
+SELECT record_key, payload_hash::text, reason, field FROM branch.rejects
+WHERE resolved_at IS NULL ORDER BY record_key, payload_hash
 """
 WAITING = """
 SELECT subject_id, content_hash::text FROM queue.tasks WHERE state = 'queued' AND type = 'embed' ORDER BY subject_id
@@ -207,7 +209,8 @@ INVARIANTS = {
         SELECT r.record_key FROM branch.records AS r
         LEFT JOIN core.items AS i ON i.item_id = r.record_no
         LEFT JOIN branch.rejects AS j ON j.record_no = r.record_no AND j.resolved_at IS NULL
-        WHERE r.withdrawn_at IS NOT NULL AND ((i.item_id IS NOT NULL AND i.withdrawn_at IS NULL) OR j.record_no IS NOT NULL)""",
+        WHERE r.withdrawn_at IS NOT NULL
+          AND ((i.item_id IS NOT NULL AND i.withdrawn_at IS NULL) OR j.record_no IS NOT NULL)""",
     "a refusal was written twice": """
         SELECT record_key, payload_hash, count(*) FROM branch.rejects
         GROUP BY record_key, payload_hash, rules HAVING count(*) > 1""",

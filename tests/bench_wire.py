@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from psycopg.conninfo import conninfo_to_dict
 
@@ -181,7 +182,7 @@ class Proxy:
             raise
         return server
 
-    def __enter__(self) -> "Proxy":
+    def __enter__(self) -> Self:
         accepting = threading.Thread(target=self._accept, name="proxy-accept", daemon=True)
         accepting.start()
         self._threads.append(accepting)

@@ -268,7 +268,9 @@ def load(
 
 def require_limits(settings: Settings, job: str, max_runtime_s: int) -> None:
     """Refuse a max runtime given on the command line that does not fit between the other limits."""
-    faults = _order_faults(settings, {job: max_runtime_s}, lambda _: "command line")
+    faults = _order_faults(
+        settings, {job: max_runtime_s}, lambda name: "command line" if name == "max_runtime_s" else "settings"
+    )
     if faults:
         raise InvalidSettings(tuple(faults))
 

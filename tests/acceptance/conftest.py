@@ -10,10 +10,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
+
 from bench_postgres import Bench
 from bench_runs import SOURCE, Base, NewBase, NewRunner, Runner
 from bench_wire import Proxy
-from psycopg import sql
 
 TEMPLATE = "jobctl_template"
 _numbers = count(1)
@@ -35,9 +36,7 @@ def base(new_base: NewBase) -> Base:
 def _base(server: Bench, template: str) -> Generator[Base, None, None]:
     name = f"torture_{next(_numbers)}"
     with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        )
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
     conn: psycopg.Connection | None = None
     try:
         conn = psycopg.connect(server.dsn(name), autocommit=True)

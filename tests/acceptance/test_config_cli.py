@@ -1,6 +1,7 @@
 """`jobctl config` as an operator calls it."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,7 +50,8 @@ def test_show_prints_every_value_with_its_origin_and_no_secret(jobctl: Command, 
     assert "postgresql://app:***@db.example.org/jobs   [environment DATABASE_URL]" in values["database_url"]
     assert "(set)   [environment GITHUB_TOKEN]" in values["github_token"]
     assert f"7   [config file {tmp_path}/jobctl.toml]" in values["batch_size"]
-    assert f"{tmp_path}/.local/share/jobctl   [default]" in values["data_dir"]
+    data_dir = "/var/lib/jobctl" if os.geteuid() == 0 else f"{tmp_path}/.local/share/jobctl"
+    assert f"{data_dir}   [default]" in values["data_dir"]
 
 
 def test_show_as_json_is_one_object_with_frozen_keys(jobctl: Command) -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
+
 from bench_postgres import TEST_SETTINGS, Bench, ask, fresh_bench, has_processes, wait_for
 from bench_runs import Base, Ended, NewBase, NewRunner, Runner, Started, size
 from bench_source import Source, State, differences, violations
 from bench_wire import Link, Proxy, statement
-from psycopg import sql
-
 from jobctl.db.connection import Database
 from jobctl.db.migrate import migrate
 
@@ -135,13 +135,13 @@ def test_a_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten(
                 assert trial.counts() == prepared.counts
                 assert violations(trial.base.conn) == []
                 assert differences(State.of(trial.base.conn), prepared.expected) == []
-    ledger(f"{total} COMMIT answers swallowed: 0 lost, 0 doubled, each run completed with the counts of an unbroken one")
+    ledger(
+        f"{total} COMMIT answers swallowed: 0 lost, 0 doubled, each run completed with the counts of an unbroken one"
+    )
 
 
 @pytest.mark.slow
-def test_a_commit_that_arrives_late_is_not_done_twice(
-    new_base: NewBase, new_runner: NewRunner, ledger: Ledger
-) -> None:
+def test_a_commit_that_arrives_late_is_not_done_twice(new_base: NewBase, new_runner: NewRunner, ledger: Ledger) -> None:
     """The connection is cut while COMMIT is on its way; the server gets it when the run has already begun anew."""
     prepared = _prepare(new_base, new_runner)
     total = size(5, 25)
@@ -228,7 +228,7 @@ def test_a_run_goes_on_when_a_session_of_it_is_ended(
         return True
 
     proxy.from_client = hold
-    started = runner.start(*BATCH, url=proxy.url, JOBCTL_HEARTBEAT_S="0.2")
+    started = runner.start(*BATCH, url=proxy.url, settings={"JOBCTL_HEARTBEAT_S": "0.2"})
     gate.arrive()
     named = f"%:{started.correlation_id}/{purpose}%"
     wait_for(lambda: bool(base.all(SESSIONS, named)))
@@ -259,7 +259,7 @@ def test_a_run_whose_lock_session_is_gone_stops_and_the_next_one_completes(
         return True
 
     proxy.from_client = hold
-    started = runner.start(*BATCH, url=proxy.url, JOBCTL_HEARTBEAT_S="0.2")
+    started = runner.start(*BATCH, url=proxy.url, settings={"JOBCTL_HEARTBEAT_S": "0.2"})
     gate.arrive()
     named = f"%:{started.correlation_id}/guard%"
     assert base.all("SELECT pg_terminate_backend(pid) FROM (" + SESSIONS + ") AS s", named) == [(True,)]
@@ -317,7 +317,7 @@ def test_a_database_restarted_in_the_middle_loses_and_doubles_nothing(
             source.conns = [conn]
             source.change(rng, 0.9)
             source.settle()
-        started = runner.start("--batch-size", "2", JOBCTL_HEARTBEAT_S="0.5")
+        started = runner.start("--batch-size", "2", settings={"JOBCTL_HEARTBEAT_S": "0.5"})
         started.worker()
         time.sleep(rng.uniform(0.2, 1.2))
         _die(mortal)
@@ -333,9 +333,7 @@ def test_a_database_restarted_in_the_middle_loses_and_doubles_nothing(
 
 
 @pytest.mark.slow
-def test_a_database_that_stays_away_is_exit_75_and_the_next_run_completes(
-    mortal: Bench, new_runner: NewRunner
-) -> None:
+def test_a_database_that_stays_away_is_exit_75_and_the_next_run_completes(mortal: Bench, new_runner: NewRunner) -> None:
     runner = new_runner(mortal.url("mortal"), JOBCTL_KILL_GRACE_S="1")
     with psycopg.connect(mortal.dsn("mortal"), autocommit=True) as conn:
         Source([conn], count=200).create()
@@ -384,7 +382,7 @@ def test_one_branch_that_met_the_restart_does_not_keep_the_others_from_running(
             return True
 
         proxy.from_client = hold
-        started = runner.start(*BATCH, url=proxy.url, JOBCTL_HEARTBEAT_S="0.5")
+        started = runner.start(*BATCH, url=proxy.url, settings={"JOBCTL_HEARTBEAT_S": "0.5"})
         gate.arrive()
         _die(mortal)
         _live(mortal)

@@ -9,11 +9,12 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
 from bench_postgres import wait_for
 from bench_runs import SHORT_LIMITS, Base, Ended, NewRunner, Runner, Started, is_stopped, mutated, size
 from bench_source import Source, violations
@@ -76,10 +77,10 @@ class Story:
         proxy.from_client = self._from_client
         proxy.from_server = self._from_server
 
-    def begin(self, **settings: str) -> Started:
+    def begin(self, settings: Mapping[str, str] | None = None) -> Started:
         """The run to be deposed, up to the point. From there on its heartbeat hears nothing."""
         self.base.conn.execute(AUDIT.encode())
-        self.deposed = self.runner.start(*BATCH, url=self._proxy.url, **settings)
+        self.deposed = self.runner.start(*BATCH, url=self._proxy.url, settings=settings)
         self.gate.arrive()
         self._deaf.set()
         return self.deposed
@@ -140,7 +141,7 @@ def _ends_well(story: Story, source: Source) -> None:
 
 
 def _stopped_past_its_lease(story: Story, source: Source) -> Ended:
-    deposed = story.begin(**SHORT_LIMITS)
+    deposed = story.begin(SHORT_LIMITS)
     worker = deposed.worker()
     deposed.signal(signal.SIGSTOP)
     wait_for(lambda: is_stopped(deposed.pid) and is_stopped(worker))
@@ -248,7 +249,12 @@ def test_lock_sessions_ended_at_random_with_a_rival_waiting(
         story.deposed = runner.start("--batch-size", "2")
         found: list[tuple[int]] = []
         with suppress(AssertionError):
-            wait_for(lambda: bool(found.extend(base.all(GUARD_OF, story.deposed.correlation_id)) or found) or not story.deposed.is_alive)
+            wait_for(
+                lambda: (
+                    bool(found.extend(base.all(GUARD_OF, story.deposed.correlation_id)) or found)
+                    or not story.deposed.is_alive
+                )
+            )
         if not found:
             continue
         time.sleep(rng.uniform(0, 0.4))

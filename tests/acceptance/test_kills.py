@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from bench_runs import Base, NewBase, NewRunner, Runner, Started, mutated, size, sleep_until
 from bench_source import Source, State, differences, violations
 from bench_wire import READY, Link, Proxy

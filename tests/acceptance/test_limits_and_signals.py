@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from bench_postgres import wait_for
-from bench_runs import SHORT_LIMITS, Base, NewRunner, Runner, Started
+from bench_runs import SHORT_LIMITS, Base, Runner
 from bench_source import Source, violations
 from bench_wire import Gate, Link, Proxy, statement
 from jobctl.db.connection import Database
@@ -84,7 +85,7 @@ def test_a_wrong_command_line_is_exit_2_and_leaves_no_row(
 
 
 def test_too_many_rejects_are_exit_3(base: Base, source: Source, runner: Runner) -> None:
-    started = runner.start(JOBCTL_DEGRADED_REJECT_SHARE="0.05")
+    started = runner.start(settings={"JOBCTL_DEGRADED_REJECT_SHARE": "0.05"})
     ended = started.wait()
     assert ended.exit_code == 3, ended.said
     assert len(ended.stderr.splitlines()) == 1, ended.said
@@ -104,7 +105,7 @@ def test_one_failed_branch_among_good_ones_is_exit_3(base: Base, source: Source,
 
 
 def test_a_database_that_nobody_serves_is_exit_75(runner: Runner) -> None:
-    ended = runner.run(url="postgresql://nobody@127.0.0.1:1/nothing", JOBCTL_KILL_GRACE_S="1")
+    ended = runner.run(url="postgresql://nobody@127.0.0.1:1/nothing", settings={"JOBCTL_KILL_GRACE_S": "1"})
     assert ended.exit_code == 75, ended.said
     assert len(ended.stderr.splitlines()) == 1, ended.said
 
@@ -125,7 +126,11 @@ def test_a_database_without_the_schema_is_exit_78(empty_database: Database, runn
     from psycopg.conninfo import conninfo_to_dict
 
     parts = conninfo_to_dict(empty_database.dsn)
-    ended = runner.run(url=runner.url.replace("/torture_", f"/{parts['dbname']}#", 1).split("#")[0] + "?" + runner.url.partition("?")[2])
+    ended = runner.run(
+        url=runner.url.replace("/torture_", f"/{parts['dbname']}#", 1).split("#")[0]
+        + "?"
+        + runner.url.partition("?")[2]
+    )
     assert ended.exit_code == 78, ended.said
     assert b"jobctl db migrate" in ended.stderr
 
@@ -145,7 +150,7 @@ def test_max_runtime_cancels_the_statement_warns_before_and_is_exit_124(
     }
     with base.conn.transaction():
         base.conn.execute("LOCK TABLE core.items IN ACCESS EXCLUSIVE MODE")
-        started = runner.start(*BATCH, "--max-runtime", "4s", **limits)
+        started = runner.start(*BATCH, "--max-runtime", "4s", settings=limits)
         ended = started.wait()
     assert ended.exit_code == 124, ended.said
     assert len(ended.stderr.splitlines()) == 1, ended.said
@@ -163,7 +168,7 @@ def test_max_runtime_ends_a_statement_that_would_wait_for_long(base: Base, sourc
     limits |= {"JOBCTL_IDLE_IN_TRANSACTION_TIMEOUT_MS": "1500", "JOBCTL_LEASE_S": "2", "JOBCTL_HEARTBEAT_S": "0.2"}
     with base.conn.transaction():
         base.conn.execute("LOCK TABLE ops.sync_events IN ACCESS EXCLUSIVE MODE")
-        started = runner.start(*BATCH, "--max-runtime", "3s", **limits)
+        started = runner.start(*BATCH, "--max-runtime", "3s", settings=limits)
         ended = started.wait()
     assert ended.exit_code in (0, 1, 124), ended.said
     runner.succeed()
@@ -183,7 +188,9 @@ def test_a_peer_that_stalls_is_left_at_max_runtime(base: Base, source: Source, p
         return True
 
     proxy.from_client = hold
-    started = runner.start(*BATCH, "--max-runtime", "4s", url=proxy.url, **(SHORT_LIMITS | {"JOBCTL_KILL_GRACE_S": "1"}))
+    started = runner.start(
+        *BATCH, "--max-runtime", "4s", url=proxy.url, settings=SHORT_LIMITS | {"JOBCTL_KILL_GRACE_S": "1"}
+    )
     ended = started.wait()
     stall.open()
     assert ended.exit_code == 124, ended.said
@@ -221,7 +228,7 @@ def test_a_second_signal_means_now(base: Base, source: Source, runner: Runner) -
     with base.conn.transaction():
         base.conn.execute("LOCK TABLE core.items IN ROW EXCLUSIVE MODE")
         base.conn.execute("LOCK TABLE queue.tasks IN ACCESS EXCLUSIVE MODE")
-        started = runner.start(*BATCH, **PATIENT, JOBCTL_KILL_GRACE_S="30")
+        started = runner.start(*BATCH, settings=PATIENT | {"JOBCTL_KILL_GRACE_S": "30"})
         waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'queue.tasks'::regclass"
         wait_for(lambda: base.one(waits) == 1)
         os.kill(started.pid, signal.SIGTERM)
@@ -239,7 +246,7 @@ def test_a_worker_that_does_not_heed_a_signal_is_killed_after_the_grace(
     base: Base, source: Source, proxy: Proxy, runner: Runner
 ) -> None:
     gate = hold_at_begin(proxy, 3)
-    started = runner.start(*BATCH, url=proxy.url, JOBCTL_KILL_GRACE_S="1")
+    started = runner.start(*BATCH, url=proxy.url, settings={"JOBCTL_KILL_GRACE_S": "1"})
     gate.arrive()
     os.kill(started.worker(), signal.SIGSTOP)
     os.kill(started.pid, signal.SIGTERM)
@@ -252,9 +259,7 @@ def test_a_worker_that_does_not_heed_a_signal_is_killed_after_the_grace(
 
 def test_a_signal_to_a_run_under_nohup_is_not_heard(base: Base, source: Source, proxy: Proxy, runner: Runner) -> None:
     gate = hold_at_begin(proxy, 3)
-    started = runner.start(
-        *BATCH, url=proxy.url, preexec=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN) and None
-    )
+    started = runner.start(*BATCH, url=proxy.url, preexec=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     gate.arrive()
     os.kill(started.pid, signal.SIGHUP)
     time.sleep(0.3)
@@ -378,9 +383,7 @@ def test_streams_that_are_full_or_closed_change_no_exit_code(
 
 
 @pytest.mark.parametrize("words", ["--json", "-v"])
-def test_a_reader_that_goes_away_changes_no_exit_code(
-    words: str, base: Base, source: Source, runner: Runner
-) -> None:
+def test_a_reader_that_goes_away_changes_no_exit_code(words: str, base: Base, source: Source, runner: Runner) -> None:
     ended = _in_shell(runner, "set -o pipefail; {} " + words + " | head -c 1 >/dev/null")
     assert ended.returncode == 0, ended.stderr
     assert base.all("SELECT status FROM ops.job_history") == [("completed",)]
@@ -402,9 +405,7 @@ def _in_shell(runner: Runner, line: str) -> "subprocess.CompletedProcess[bytes]"
 
 def test_an_empty_environment_is_enough(base: Base, source: Source, runner: Runner, tmp_path: Path) -> None:
     words = ["/usr/bin/env", "-i", f"DATABASE_URL={base.url}", sys.executable, "-m", "jobctl", "ingest-branch"]
-    ended = subprocess.run(
-        words, cwd=tmp_path, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=60
-    )
+    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=60)
     assert (ended.returncode, ended.stdout) == (3, b""), ended.stderr  # a tenth of the records is bad
     assert base.all("SELECT status FROM ops.job_history") == [("completed",)]
 

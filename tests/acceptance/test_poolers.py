@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+
 from bench_pooler import pgbouncer, pooled
 from bench_postgres import wait_for
 from bench_runs import Base, Runner, size
@@ -32,10 +33,10 @@ def test_a_pooled_run_is_exclusive_and_completes(
             source.write({n: n % 10 == 7 for n in range(60)})  # more than ten batches
             with base.conn.transaction():
                 base.conn.execute("LOCK TABLE core.items IN ACCESS EXCLUSIVE MODE")
-                first = runner.start(*BATCH, url=url, **PATIENT)
+                first = runner.start(*BATCH, url=url, settings=PATIENT)
                 wait_for(lambda: bool(base.all(STATUSES, [first.correlation_id])) or not first.is_alive)
-                second = runner.start(*BATCH, url=url, **PATIENT)
-                third = runner.start(*BATCH, **PATIENT)  # not pooled, and kept out all the same
+                second = runner.start(*BATCH, url=url, settings=PATIENT)
+                third = runner.start(*BATCH, settings=PATIENT)  # not pooled, and kept out all the same
                 ended = [second.wait(), third.wait()]
             ended.append(first.wait())
             runner.end_all()

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+
 from bench_postgres import wait_for
 from bench_runs import Base, Runner, Started, size
 from bench_source import Source, violations
@@ -72,7 +73,7 @@ def _at_once(runner: Runner, count: int) -> list[Started]:
 
     def start() -> None:
         barrier.wait(60)
-        started.append(runner.start(**PATIENT))
+        started.append(runner.start(settings=PATIENT))
 
     threads = [threading.Thread(target=start) for _ in range(count)]
     for thread in threads:

@@ -62,6 +62,18 @@ def test_root_keeps_its_data_where_the_servers_account_can_reach_it(monkeypatch:
 
 
 @pytest.mark.usefixtures("as_user")
+@pytest.fixture
+def ordinary_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of this test belong to an ordinary user")
+def test_root_keeps_its_data_where_the_account_of_the_embedded_server_can_reach_it() -> None:
+    assert loaded({"HOME": "/root"}).settings.data_dir == Path("/var/lib/jobctl")
+    assert loaded({"HOME": "/root", "JOBCTL_DATA_DIR": "/srv/x"}).settings.data_dir == Path("/srv/x")
+
+
+@pytest.mark.usefixtures("ordinary_user")
 def test_nothing_set_gives_the_defaults() -> None:
     found = loaded({"HOME": "/home/me"})
     assert found.settings.data_dir == Path("/home/me/.local/share/jobctl")
@@ -160,6 +172,7 @@ def test_a_log_file_of_one_hyphen_is_kept_for_standard_output() -> None:
 
 
 @pytest.mark.usefixtures("as_user")
+@pytest.mark.usefixtures("ordinary_user")
 def test_xdg_directories_are_heeded_only_when_absolute() -> None:
     assert loaded({"XDG_DATA_HOME": "/srv/data"}).settings.data_dir == Path("/srv/data/jobctl")
     assert loaded({"XDG_DATA_HOME": "data"}).settings.data_dir == Path("/nonexistent/.local/share/jobctl")
@@ -170,6 +183,7 @@ def test_an_environment_without_home_is_enough() -> None:
 
 
 @pytest.mark.usefixtures("as_user")
+@pytest.mark.usefixtures("ordinary_user")
 def test_without_any_home_directory_the_data_directory_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(uid: int) -> object:
         raise KeyError(uid)

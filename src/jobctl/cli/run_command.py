@@ -20,7 +20,7 @@ from jobctl.runtime.envelope import JobCall, run_job
 from jobctl.runtime.history import Identity
 from jobctl.runtime.outcome import COMPLETED, Outcome, RunReport
 from jobctl.runtime.run import Run
-from jobctl.settings import Settings
+from jobctl.settings import Settings, require_limits
 from jobctl.version import __version__
 
 __all__ = ["Connection", "Outcome", "Output", "Run", "run", "seconds"]
@@ -50,6 +50,8 @@ def run(
 ) -> RunReport:
     """Run the job and print its report: JSON, a table for a person, or one line on stderr when it failed under cron."""
     run_id = uuid.uuid4()
+    max_runtime_s = seconds("--max-runtime", max_runtime) if max_runtime else settings.max_runtime_of(job)
+    require_limits(settings, job, max_runtime_s)
     redactor = Redactor(settings.secrets())
     identity = Identity(
         run_id=run_id,
@@ -69,7 +71,7 @@ def run(
                 settings=settings,
                 redactor=redactor,
                 dry_run=dry_run,
-                max_runtime_s=seconds("--max-runtime", max_runtime) if max_runtime else settings.max_runtime_of(job),
+                max_runtime_s=max_runtime_s,
                 open_database=lambda name: _open(settings, name),
                 scopes_of=scopes_of,
                 work=work,

@@ -286,7 +286,7 @@ def _closed(call: JobCall, database: Database, control: psycopg.Connection, repo
                 # The first answer may be what was lost: the row then says already what this run wanted to say.
                 written = written or history.status_of(conn, call.identity.run_id, report.scope) == report.status
         except (psycopg.Error, JobctlError):
-            # The database is away: the supervisor tries again for a while, then the next run finds the row abandoned.
+            # The database is away: the row says `running` until the next run finds its lock free.
             if report.error is not None:
                 return report
             return replace(

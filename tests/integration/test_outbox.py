@@ -1,0 +1,537 @@
+"""Messages leave once or are owned up to: the outbox, a real receiver on the loopback, and everything it can do wrong.
+
+What arrived is counted by the receiver and never by the outbox.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from bench_postgres import wait_for
+from bench_runs import SOURCE
+from bench_webhook import (
+    SECRET,
+    Behaviour,
+    Receiver,
+    answer,
+    cut,
+    garbage,
+    hang,
+    refusing_url,
+    trickle,
+)
+from pydantic import SecretStr
+
+from jobctl import log
+from jobctl.db.connection import Database
+from jobctl.redact import Redactor
+from jobctl.runtime import delivery, outbox
+from jobctl.runtime.alerting import Who
+from jobctl.runtime.outcome import COMPLETED, FAILED, ErrorReport, RunReport, ScopeReport
+from jobctl.settings import Settings
+
+AT = datetime(2026, 11, 22, 6, 43, 29, tzinfo=UTC)
+REPORT = RunReport("sync", str(uuid.UUID(int=1)), "c", False, AT, AT, 1)
+
+
+def settings_for(directory: Path, url: str, **changes: object) -> Settings:
+    values: dict[str, object] = {"enable_slack_alerts": True, "slack_webhook_url": url}
+    return Settings.model_validate({"data_dir": directory, "log_file": directory / "jobctl.log"} | values | changes)
+
+
+def deliver(settings: Settings, database: Database, report: RunReport = REPORT) -> None:
+    delivery.deliver(settings, Redactor(settings.secrets()), report, lambda: database)
+
+
+def put(conn: psycopg.Connection, *texts: str) -> None:
+    for text in texts:
+        assert outbox.put(conn, "slack", f"slack/{text}", {"title": text, "text": text}, None)
+
+
+def rows(conn: psycopg.Connection) -> list[Any]:
+    return conn.execute("SELECT state, tries FROM ops.outbox ORDER BY message_id").fetchall()
+
+
+def reason(conn: psycopg.Connection) -> str:
+    row = conn.execute("SELECT error_message FROM ops.outbox").fetchone()
+    assert row is not None
+    return row[0]
+
+
+def make_due(conn: psycopg.Connection) -> None:
+    """As if the last try had been long ago."""
+    conn.execute("UPDATE ops.outbox SET updated_at = updated_at - interval '2 hours'")
+
+
+@pytest.fixture
+def receive() -> Generator[Callable[..., Receiver], None, None]:
+    with ExitStack() as stack:
+        yield lambda *behaviours: stack.enter_context(Receiver(*behaviours))
+
+
+@pytest.fixture
+def log_file(tmp_path: Path) -> Path:
+    """Where the lines of this process go, as those of a run."""
+    settings = settings_for(tmp_path, f"https://hooks.example/{SECRET}", log_level="DEBUG")
+    log.configure(settings, Redactor(settings.secrets()))
+    return tmp_path / "jobctl.log"
+
+
+# The store ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_message_of_the_same_key_is_not_kept(conn: psycopg.Connection) -> None:
+    run_id = uuid.uuid4()
+    assert outbox.put(conn, "slack", "k", {"text": "first"}, run_id)
+    assert not outbox.put(conn, "slack", "k", {"text": "second"}, run_id)
+    assert conn.execute("SELECT payload ->> 'text', run_id, state FROM ops.outbox").fetchall() == [
+        ("first", run_id, "new")
+    ]
+
+
+def test_messages_are_taken_oldest_first_and_by_channel(conn: psycopg.Connection) -> None:
+    outbox.put(conn, "mail", "m", {}, None)
+    put(conn, "a", "b")
+    taken = [outbox.take(conn, "slack") for _ in range(3)]
+    assert [message and message.payload["text"] for message in taken] == ["a", "b", None]
+    assert rows(conn) == [("new", 0), ("sending", 1), ("sending", 1)]
+
+
+def test_a_message_that_another_process_is_taking_is_passed_over(conn: psycopg.Connection, database: Database) -> None:
+    put(conn, "a")
+    with database.connect() as other, other.transaction():
+        assert outbox.take(other, "slack") is not None
+        assert outbox.take(conn, "slack") is None
+
+
+def test_a_message_whose_sender_lives_is_not_given_up(conn: psycopg.Connection, database: Database) -> None:
+    put(conn, "a")
+    with database.connect() as sender:
+        message = outbox.take(sender, "slack")
+        assert message is not None
+        with sender.transaction():
+            assert outbox.hold(sender, message)
+            assert outbox.give_up_lost(conn) == []
+            outbox.settle(sender, message, "sent")
+    assert rows(conn) == [("sent", 1)]
+
+
+def test_a_message_whose_sender_is_gone_becomes_unknown_and_is_not_taken_again(
+    conn: psycopg.Connection, database: Database
+) -> None:
+    put(conn, "a")
+    with database.connect() as sender:
+        message = outbox.take(sender, "slack")
+        assert message is not None
+        sender.execute("BEGIN")
+        assert outbox.hold(sender, message)
+    assert [lost.message_id for lost in outbox.give_up_lost(conn)] == [message.message_id]
+    assert rows(conn) == [("unknown", 1)]
+    assert outbox.take(conn, "slack") is None
+
+
+def test_a_sender_that_was_given_up_before_it_began_takes_its_message_back(conn: psycopg.Connection) -> None:
+    put(conn, "a")
+    message = outbox.take(conn, "slack")
+    assert message is not None and outbox.give_up_lost(conn)
+    with conn.transaction():
+        assert outbox.hold(conn, message)
+        outbox.settle(conn, message, "sent")
+    assert rows(conn) == [("sent", 1)]
+
+
+def test_a_sender_whose_message_was_taken_anew_does_not_send_it(conn: psycopg.Connection) -> None:
+    put(conn, "a")
+    late = outbox.take(conn, "slack")
+    conn.execute("UPDATE ops.outbox SET state = 'new'")
+    assert late is not None and not outbox.hold(conn, late)
+    assert outbox.take(conn, "slack") is not None
+    assert not outbox.hold(conn, late)
+
+
+# The alert's row ---------------------------------------------------------------------------------------------------
+
+
+def failure(**changes: Any) -> ScopeReport:
+    values: dict[str, Any] = {"error": ErrorReport("SourceError", "the branch is stale", "load it anew", 1)}
+    return ScopeReport("airports", FAILED, AT, AT, 10, **values | changes)
+
+
+def keep(conn: psycopg.Connection, settings: Settings, report: ScopeReport) -> None:
+    who = Who("ingest-branch", uuid.uuid4(), "vm1")
+    with conn.transaction():
+        delivery.keep(conn, settings, Redactor(settings.secrets()), who, [report])
+
+
+def test_ten_failures_of_one_cause_in_a_window_are_one_alert(
+    conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver]
+) -> None:
+    receiver = receive(answer(200))
+    settings = settings_for(tmp_path, receiver.url)
+    for _ in range(10):
+        keep(conn, settings, failure())
+        deliver(settings, database)
+    assert rows(conn) == [("sent", 1)]
+    assert len(receiver.bodies) == 1 and "SourceError: the branch is stale" in receiver.texts[0]
+
+
+@pytest.mark.parametrize("changes", [{"enable_slack_alerts": False}, {"slack_webhook_url": None}], ids=str)
+def test_nothing_is_kept_or_sent_without_a_channel(
+    changes: dict[str, object],
+    conn: psycopg.Connection,
+    database: Database,
+    tmp_path: Path,
+    receive: Callable[..., Receiver],
+) -> None:
+    receiver = receive(answer(200))
+    settings = settings_for(tmp_path, receiver.url, **changes)
+    keep(conn, settings, failure())
+    put(conn, "left over")
+    deliver(settings, database)
+    assert rows(conn) == [("new", 0)] and receiver.connections == 0
+
+
+def test_a_run_that_went_well_keeps_nothing(conn: psycopg.Connection, tmp_path: Path) -> None:
+    keep(conn, settings_for(tmp_path, refusing_url()), ScopeReport("airports", COMPLETED, AT, AT, 1))
+    assert rows(conn) == []
+
+
+def test_an_alert_is_undone_with_the_row_it_tells_of(conn: psycopg.Connection, tmp_path: Path) -> None:
+    with conn.transaction() as outer:
+        keep(conn, settings_for(tmp_path, refusing_url()), failure())
+        assert rows(conn) == [("new", 0)]
+        raise psycopg.Rollback(outer)
+    assert rows(conn) == []
+
+
+def test_an_alert_that_cannot_be_kept_takes_nothing_else_along(
+    conn: psycopg.Connection, tmp_path: Path, log_file: Path
+) -> None:
+    conn.execute("CREATE TABLE ops.other (x int); ALTER TABLE ops.outbox RENAME TO gone")
+    with conn.transaction():
+        conn.execute("INSERT INTO ops.other VALUES (1)")
+        keep(conn, settings_for(tmp_path, refusing_url()), failure())
+    assert conn.execute("SELECT x FROM ops.other").fetchall() == [(1,)]
+    assert '"alert_not_kept"' in log_file.read_text()
+
+
+@pytest.mark.parametrize("text", ["\x00", "\ud800", "x" * 9_000, "💥\U000e0041"], ids=ascii)
+def test_whatever_stands_in_an_error_its_alert_can_be_stored_and_sent(
+    text: str, conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver]
+) -> None:
+    receiver = receive(answer(200))
+    settings = settings_for(tmp_path, receiver.url)
+    keep(conn, settings, failure(error=ErrorReport(text, text, text, 1)))
+    keep(conn, settings, ScopeReport(text, FAILED, AT, AT, 1, error=ErrorReport("X", text, text, 1)))
+    deliver(settings, database)
+    assert rows(conn) == [("sent", 1), ("sent", 1)] and len(receiver.bodies) == 2
+
+
+# Sending -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_left_is_sent_once_in_order(
+    conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver]
+) -> None:
+    receiver = receive(answer(200))
+    put(conn, "a", "b", "c")
+    deliver(settings_for(tmp_path, receiver.url), database)
+    deliver(settings_for(tmp_path, receiver.url), database)
+    assert receiver.texts == ["a", "b", "c"]
+    assert receiver.paths == [f"/services/{SECRET}"] * 3
+    assert rows(conn) == [("sent", 1)] * 3
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
+def test_a_refusal_for_now_is_tried_again_by_the_next_run(
+    status: int, conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver]
+) -> None:
+    receiver = receive(answer(status, "later", "Retry-After: 30\r\n"), answer(200))
+    settings = settings_for(tmp_path, receiver.url)
+    put(conn, "a", "b")
+    deliver(settings, database)
+    assert rows(conn) == [("new", 1), ("new", 0)] and len(receiver.bodies) == 1, "one refusal ends a delivery"
+    assert reason(conn) == f"HTTP {status}: later"
+    deliver(settings, database)
+    deliver(settings, database)
+    assert rows(conn) == [("sent", 2), ("sent", 1)] and receiver.texts == ["a", "a", "b"]
+
+
+def test_a_refused_connection_is_tried_again_by_the_next_run(
+    conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver]
+) -> None:
+    put(conn, "a")
+    deliver(settings_for(tmp_path, refusing_url()), database)
+    assert rows(conn) == [("new", 1)] and "ConnectionRefusedError" in reason(conn)
+    receiver = receive(answer(200))
+    deliver(settings_for(tmp_path, receiver.url), database)
+    assert rows(conn) == [("sent", 2)] and receiver.texts == ["a"]
+
+
+def test_a_name_that_leads_nowhere_is_tried_again(conn: psycopg.Connection, database: Database, tmp_path: Path) -> None:
+    put(conn, "a")
+    deliver(settings_for(tmp_path, f"https://nowhere.invalid/services/{SECRET}"), database)
+    assert rows(conn) == [("new", 1)]
+
+
+def test_an_address_that_does_not_speak_tls_gets_nothing_and_is_tried_again(
+    conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver]
+) -> None:
+    receiver = receive(answer(200))
+    put(conn, "a")
+    deliver(settings_for(tmp_path, receiver.url.replace("http://", "https://")), database)
+    assert rows(conn) == [("new", 1)] and receiver.bodies == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(
+    status: int, conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver]
+) -> None:
+    elsewhere = receive(answer(200))
+    receiver = receive(answer(status, "", f"Location: {elsewhere.url}\r\n"))
+    put(conn, "a")
+    deliver(settings_for(tmp_path, receiver.url), database)
+    assert rows(conn) == [("failed", 1)] and elsewhere.connections == 0
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 410])
+def test_a_refusal_for_good_fails_that_message_and_not_the_next(
+    status: int, conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver]
+) -> None:
+    receiver = receive(answer(status, "no_service"), answer(200))
+    put(conn, "a", "b")
+    deliver(settings_for(tmp_path, receiver.url), database)
+    deliver(settings_for(tmp_path, receiver.url), database)
+    assert rows(conn) == [("failed", 1), ("sent", 1)] and receiver.texts == ["a", "b"]
+    assert reason(conn) == f"HTTP {status}: no_service"
+
+
+@pytest.mark.parametrize(
+    "behave", [hang, cut, trickle, garbage, answer(504)], ids=["hang", "cut", "trickle", "garbage", "504"]
+)
+def test_a_message_that_may_have_arrived_is_unknown_and_not_sent_again(
+    behave: Behaviour,
+    conn: psycopg.Connection,
+    database: Database,
+    tmp_path: Path,
+    receive: Callable[..., Receiver],
+    monkeypatch: pytest.MonkeyPatch,
+    log_file: Path,
+) -> None:
+    monkeypatch.setattr(delivery, "BUDGET_S", 0.8)
+    receiver = receive(behave, answer(200))
+    settings = settings_for(tmp_path, receiver.url)
+    put(conn, "a", "b")
+    deliver(settings, database)
+    assert rows(conn) == [("unknown", 1), ("new", 0)], "and one that is not answered ends a delivery"
+    assert '"outbox_unknown"' in log_file.read_text()
+    make_due(conn)
+    deliver(settings, database)
+    assert rows(conn) == [("unknown", 1), ("sent", 1)] and receiver.texts == ["a", "b"]
+
+
+def test_five_refusals_are_the_end_and_there_is_no_sixth_try(
+    conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver], log_file: Path
+) -> None:
+    receiver = receive(answer(500))
+    settings = settings_for(tmp_path, receiver.url)
+    put(conn, "a")
+    for _ in range(8):
+        deliver(settings, database)
+        make_due(conn)
+    assert rows(conn) == [("failed", 5)] and receiver.texts == ["a"] * 5
+    assert '"outbox_failed"' in log_file.read_text()
+
+
+def test_jobs_that_run_each_minute_do_not_use_up_the_tries_of_an_hour(
+    conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver]
+) -> None:
+    receiver = receive(answer(500))
+    settings = settings_for(tmp_path, receiver.url)
+    put(conn, "a")
+    for _ in range(60):
+        conn.execute("UPDATE ops.outbox SET updated_at = updated_at - interval '1 minute'")
+        deliver(settings, database)
+    assert rows(conn) == [("new", 4)]
+    receiver.then(answer(200))
+    make_due(conn)
+    deliver(settings, database)
+    assert rows(conn) == [("sent", 5)]
+
+
+def test_a_request_that_was_given_up_before_it_began_is_never_made(
+    conn: psycopg.Connection,
+    database: Database,
+    tmp_path: Path,
+    receive: Callable[..., Receiver],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A name lookup that hangs obeys no timeout. When it comes back at last, the message is somebody else's."""
+    receiver = receive(answer(200))
+    found, released = threading.Event(), threading.Event()
+    real = socket.getaddrinfo
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        found.set()
+        assert released.wait(20)
+        return real(*arguments, **options)
+
+    put(conn, "a")
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", slow)
+        patch.setattr(delivery, "BUDGET_S", 0.8)
+        deliver(settings_for(tmp_path, receiver.url), database)
+    assert found.is_set() and rows(conn) == [("new", 1)]
+    requests = [thread for thread in threading.enumerate() if thread.name == "webhook"]
+    assert len(requests) == 1
+    released.set()
+    requests[0].join(10)
+    assert receiver.bodies == []
+    deliver(settings_for(tmp_path, receiver.url), database)
+    assert receiver.texts == ["a"]
+
+
+def test_eight_runs_that_deliver_at_once_send_each_message_once(
+    conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver]
+) -> None:
+    receiver = receive(answer(200))
+    settings = settings_for(tmp_path, receiver.url)
+    texts = [f"m{number:02}" for number in range(40)]
+    put(conn, *texts)
+    threads = [threading.Thread(target=deliver, args=(settings, database)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    deliver(settings, database)
+    assert sorted(receiver.texts) == texts and rows(conn) == [("sent", 1)] * 40
+
+
+def test_a_sender_cut_off_from_the_database_in_the_middle_leaves_unknown(
+    conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver], log_file: Path
+) -> None:
+    def cut_off(receiver: Receiver, peer: socket.socket) -> None:
+        conn.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name LIKE '%/outbox'"
+        )
+        answer(200)(receiver, peer)
+
+    receiver = receive(cut_off, answer(200))
+    settings = settings_for(tmp_path, receiver.url)
+    put(conn, "a")
+    deliver(settings, database)
+    assert '"outbox_not_sent"' in log_file.read_text()
+    deliver(settings, database)
+    assert rows(conn) == [("unknown", 1)] and receiver.texts == ["a"]
+
+
+SENDER = """
+import sys, uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from jobctl.db.connection import Database
+from jobctl.redact import Redactor
+from jobctl.runtime import delivery
+from jobctl.runtime.outcome import RunReport
+from jobctl.settings import Settings
+
+settings = Settings(data_dir=Path("/"), enable_slack_alerts=True, slack_webhook_url=sys.argv[2])
+now = datetime.now(UTC)
+report = RunReport("sync", str(uuid.uuid4()), "c", False, now, now, 1)
+delivery.BUDGET_S = 20
+delivery.deliver(settings, Redactor(), report, lambda: Database(sys.argv[1], "sender"))
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 3), (signal.SIGINT, 3)]
+)
+def test_a_sender_that_gets_a_signal_in_the_middle_leaves_unknown_and_only_kill_takes_its_exit_code(
+    number: int,
+    exit_code: int,
+    conn: psycopg.Connection,
+    database: Database,
+    tmp_path: Path,
+    receive: Callable[..., Receiver],
+) -> None:
+    receiver = receive(hang, answer(200))
+    put(conn, "a", "b")
+    sender = subprocess.Popen(
+        [sys.executable, "-c", SENDER, database.dsn, receiver.url],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+    )
+    try:
+        wait_for(receiver.got_one.is_set)
+        sender.send_signal(number)
+        assert sender.wait(15) == exit_code
+    finally:
+        sender.kill()
+        sender.wait()
+    wait_for(lambda: rows(conn)[0] != ("sending", 1) or outbox.give_up_lost(conn) != [])
+    deliver(settings_for(tmp_path, receiver.url), database)
+    assert rows(conn) == [("unknown", 1), ("sent", 1)] and receiver.texts == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        RunReport("sync", "r", "c", True, AT, AT, 1),
+        RunReport("sync", "r", "c", False, AT, AT, 1, error=ErrorReport("DatabaseUnavailable", "down", "", 75)),
+    ],
+    ids=["dry run", "no database"],
+)
+def test_a_dry_run_and_a_run_without_a_database_connect_to_nothing(
+    report: RunReport, tmp_path: Path, receive: Callable[..., Receiver]
+) -> None:
+    receiver = receive(answer(200))
+
+    def refuse() -> Database:
+        raise AssertionError("it asked for the database")
+
+    settings = settings_for(tmp_path, receiver.url)
+    delivery.deliver(settings, Redactor(settings.secrets()), report, refuse)
+    assert receiver.connections == 0
+
+
+def test_a_database_that_is_away_is_a_line_in_the_log_and_no_error(tmp_path: Path, log_file: Path) -> None:
+    deliver(settings_for(tmp_path, refusing_url()), Database(f"host={tmp_path} dbname=x", "t"))
+    assert '"outbox_not_sent"' in log_file.read_text()
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [answer(200), answer(400, SECRET), answer(500, f"no /services/{SECRET} here"), cut, None],
+    ids=["200", "400", "500", "cut", "refused"],
+)
+def test_the_address_is_in_no_log_line_and_no_row(
+    behave: Behaviour | None,
+    conn: psycopg.Connection,
+    database: Database,
+    tmp_path: Path,
+    receive: Callable[..., Receiver],
+    log_file: Path,
+) -> None:
+    url = receive(behave).url if behave else refusing_url()
+    settings = settings_for(tmp_path, url)
+    keep(conn, settings, failure(error=ErrorReport("X", f"POST {url} failed", f"look at {SECRET}", 1)))
+    for _ in range(5):
+        deliver(settings, database)
+        make_due(conn)
+    row = conn.execute("SELECT string_agg(o::text, ' ') FROM ops.outbox AS o").fetchone()
+    assert row is not None and row[0]
+    written = row[0] + log_file.read_text()
+    assert '"outbox_' in written
+    assert not [part for part in SECRET.split("/") if part in written]
+    assert isinstance(settings.slack_webhook_url, SecretStr)
