@@ -165,7 +165,7 @@ class Runner:
         *arguments: str,
         url: str | None = None,
         settings: Mapping[str, str] | None = None,
-        preexec: Callable[[], object] | None = None,
+        before: tuple[str, ...] = (),
     ) -> Started:
         token = uuid.uuid4().hex
         correlation = token[:12]
@@ -173,13 +173,12 @@ class Runner:
         if url is not None:
             environment["DATABASE_URL"] = url
         process = subprocess.Popen(
-            [sys.executable, "-m", "jobctl", "ingest-branch", "--correlation-id", correlation, *arguments],
+            [*before, sys.executable, "-m", "jobctl", "ingest-branch", "--correlation-id", correlation, *arguments],
             env=environment,
             cwd=self.directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            preexec_fn=preexec,
         )
         started = Started(process, token, correlation)
         self.started.append(started)

@@ -101,7 +101,7 @@ class Source:
             conn.execute(WITHDRAW, {"branch_id": branch_id, "keys": keys, "gone": gone})
 
     def change(self, rng: random.Random, share: float = 0.4) -> None:
-        """Some records get a new version, good ones go bad and come back, some are withdrawn or restored, some are new."""
+        """New versions, good ones that go bad and come back, some withdrawn, some restored, some new."""
         changed: dict[int, bool] = {}
         for number in list(self.versions):
             if number % 10 in COMES_AND_GOES or rng.random() > share:

@@ -11,7 +11,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-SECRET = "T0CANARY/B0CANARY/x9Qk3vTz7LmNp2Rw5Yb8"
+TOKEN = "x9Qk3vTz7LmNp2Rw5Yb8"  # what is secret in the address of a webhook, and in its whole path
+SECRET = f"T0CANARY/B0CANARY/{TOKEN}"
 
 Behaviour = Callable[["Receiver", socket.socket], None]
 

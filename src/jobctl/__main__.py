@@ -1,9 +1,11 @@
 """The entry of the command. A version is told before anything is imported; everything else goes to `cli`."""
 
+import os
 import sys
 
 
 def main() -> None:
+    _open_closed_streams()
     if sys.argv[1:] == ["--version"]:
         from jobctl.version import __version__
 
@@ -12,6 +14,16 @@ def main() -> None:
     from jobctl.cli.app import run
 
     run()
+
+
+def _open_closed_streams() -> None:
+    """A closed stream gives its number to the next file or socket that is opened, and leaves nothing to write to."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            setattr(sys, name, os.fdopen(number, mode))
 
 
 if __name__ == "__main__":

@@ -150,7 +150,8 @@ def _url(*schemes: str) -> Callable[[object], object]:
         if isinstance(value, str):
             scheme, found, rest = value.partition("://")
             host = rest.rpartition("@")[2]
-            loopback = re.match(r"(?:localhost|127\.[0-9.]+|\[::1\])(?:[:/]|$)", host) is not None
+            # Judged from the start, user and path included: an @ in either makes another host.
+            loopback = re.match(r"(?:localhost|127\.[0-9.]+|\[::1\])(?::\d+)?(?:/|$)", rest) is not None
             if not found or not (
                 scheme.lower() in schemes or (loopback and scheme.lower() == "http" and "https" in schemes)
             ):

@@ -24,7 +24,11 @@ _numbers = count(1)
 def new_base(server: Bench) -> Generator[NewBase, None, None]:
     """Makes databases: with the schema, or as a copy of another (to which nobody may be connected)."""
     with ExitStack() as stack:
-        yield lambda template=TEMPLATE: stack.enter_context(_base(server, template))
+
+        def make(template: str = TEMPLATE) -> Base:
+            return stack.enter_context(_base(server, template))
+
+        yield make
 
 
 @pytest.fixture
@@ -85,7 +89,7 @@ def rng() -> random.Random:
 
 
 @pytest.fixture
-def ledger(request: pytest.FixtureRequest) -> Generator[Callable[[str], None], None, None]:
+def ledger(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Notes lines for the ledger that scripts/torture prints."""
 
     def note(line: str) -> None:
@@ -95,4 +99,4 @@ def ledger(request: pytest.FixtureRequest) -> Generator[Callable[[str], None], N
             with Path(where).open("a", encoding="utf-8") as file:
                 file.write(f"{request.node.name}: {line}\n")
 
-    yield note
+    return note

@@ -10,7 +10,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -247,18 +246,11 @@ def test_lock_sessions_ended_at_random_with_a_rival_waiting(
     for _ in range(rounds):
         source.change(rng, 0.8)
         story.deposed = runner.start("--batch-size", "2")
-        found: list[tuple[int]] = []
-        with suppress(AssertionError):
-            wait_for(
-                lambda: (
-                    bool(found.extend(base.all(GUARD_OF, story.deposed.correlation_id)) or found)
-                    or not story.deposed.is_alive
-                )
-            )
-        if not found:
+        guard = _guard_of(base, story.deposed)
+        if guard is None:
             continue
         time.sleep(rng.uniform(0, 0.4))
-        terminated += base.one("SELECT pg_terminate_backend(%s)", found[0][0])
+        terminated += base.one("SELECT pg_terminate_backend(%s)", guard)
         story.rival = runner.start("--batch-size", "2")
         ended, rival = story.deposed.wait(), story.rival.wait()
         assert rival.exit_code == 0, rival.said
@@ -267,6 +259,16 @@ def test_lock_sessions_ended_at_random_with_a_rival_waiting(
             assert story.late_writes() == [], ended.said
     _ends_well(story, source)
     ledger(f"{terminated} lock sessions ended in {rounds} runs with a rival starting: 0 writes after the rival's first")
+
+
+def _guard_of(base: Base, run: Started) -> int | None:
+    """The pid of its lock's session, as soon as it has told; None when it was over before."""
+    while run.is_alive:
+        rows = base.all(GUARD_OF, run.correlation_id)
+        if rows:
+            return rows[0][0]
+        time.sleep(0.02)
+    return None
 
 
 def test_a_stopped_worker_is_ended_at_its_max_runtime(base: Base, proxy: Proxy, new_runner: NewRunner) -> None:

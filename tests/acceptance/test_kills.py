@@ -63,7 +63,7 @@ def test_no_random_kill_loses_or_doubles_anything(
 
 
 def _killed_at_random(runner: Runner, victim: str, lasts_s: float, rng: random.Random) -> bool:
-    """Whether the kill met somebody. Most kills fall into the later part of a run: before it no database is involved."""
+    """Whether the kill met somebody. Most fall into the later part of a run: before it no database is involved."""
     began = time.monotonic()
     started = runner.start(*BATCH, *(["--full"] if rng.random() < 0.3 else []))
     share = rng.uniform(0.0, 1.05) if rng.random() < 0.2 else rng.uniform(0.4, 1.05)
@@ -91,7 +91,7 @@ def _finish(runner: Runner, base: Base) -> None:
 
 
 class KillAtReady:
-    """Kills when the server has ended the k-th statement of a run, counted over its connections, before anyone hears."""
+    """Kills when the server has ended the k-th statement, counted over all connections, before the run hears of it."""
 
     def __init__(self, k: int | None) -> None:
         self.seen = 0
@@ -191,7 +191,7 @@ def test_a_checkpoint_saved_apart_from_its_data_is_caught(
         (
             writer,
             r"^    with run\.effect\(.*\):\n",
-            "    with run.effect(conn):\n"
+            "    with run.effect(conn):\n"  # noqa: ISC004 - one text in four lines
             "        early = Progress(before.rules, batch.page.end, before.batch_no + 1, before.counts)\n"
             "        early.stored = early.as_checkpoint(run.run_id)\n"
             "        run.save_checkpoint(conn, early.stored, after=before.stored)\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench_postgres import wait_for
+from bench_postgres import to_url, wait_for
 from bench_runs import SHORT_LIMITS, Base, Runner
 from bench_source import Source, violations
 from bench_wire import Gate, Link, Proxy, statement
@@ -122,15 +122,8 @@ def test_a_wrong_setting_is_exit_78(settings: dict[str, str], base: Base, runner
     assert len(ended.stderr.splitlines()) == 1, ended.said
 
 
-def test_a_database_without_the_schema_is_exit_78(empty_database: Database, runner: Runner, server: object) -> None:
-    from psycopg.conninfo import conninfo_to_dict
-
-    parts = conninfo_to_dict(empty_database.dsn)
-    ended = runner.run(
-        url=runner.url.replace("/torture_", f"/{parts['dbname']}#", 1).split("#")[0]
-        + "?"
-        + runner.url.partition("?")[2]
-    )
+def test_a_database_without_the_schema_is_exit_78(empty_database: Database, runner: Runner) -> None:
+    ended = runner.run(url=to_url(empty_database.dsn))
     assert ended.exit_code == 78, ended.said
     assert b"jobctl db migrate" in ended.stderr
 
@@ -159,18 +152,6 @@ def test_max_runtime_cancels_the_statement_warns_before_and_is_exit_124(
     log = runner.log_file.read_text()
     assert '"soft_limit_reached"' in log
     assert '"ingest-branch.run_failure": 1' in log
-    runner.succeed()
-    assert violations(base.conn) == []
-
-
-def test_max_runtime_ends_a_statement_that_would_wait_for_long(base: Base, source: Source, runner: Runner) -> None:
-    limits = PATIENT | {"JOBCTL_LOCK_TIMEOUT_MS": "1300", "JOBCTL_STATEMENT_TIMEOUT_MS": "1400"}
-    limits |= {"JOBCTL_IDLE_IN_TRANSACTION_TIMEOUT_MS": "1500", "JOBCTL_LEASE_S": "2", "JOBCTL_HEARTBEAT_S": "0.2"}
-    with base.conn.transaction():
-        base.conn.execute("LOCK TABLE ops.sync_events IN ACCESS EXCLUSIVE MODE")
-        started = runner.start(*BATCH, "--max-runtime", "3s", settings=limits)
-        ended = started.wait()
-    assert ended.exit_code in (0, 1, 124), ended.said
     runner.succeed()
     assert violations(base.conn) == []
 
@@ -259,7 +240,7 @@ def test_a_worker_that_does_not_heed_a_signal_is_killed_after_the_grace(
 
 def test_a_signal_to_a_run_under_nohup_is_not_heard(base: Base, source: Source, proxy: Proxy, runner: Runner) -> None:
     gate = hold_at_begin(proxy, 3)
-    started = runner.start(*BATCH, url=proxy.url, preexec=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    started = runner.start(*BATCH, url=proxy.url, before=("nohup",))
     gate.arrive()
     os.kill(started.pid, signal.SIGHUP)
     time.sleep(0.3)

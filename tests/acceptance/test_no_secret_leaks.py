@@ -27,6 +27,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from bench_runs import SOURCE, Base, mutated, processes_with
 
@@ -274,11 +275,18 @@ def _single_quoted(value: str) -> str:
 
 def _make_branch(conn: psycopg.Connection) -> None:
     """Twenty good records, and some that are refused in ways whose explanation shows the value."""
+    mapped = {
+        "record_id": "id",
+        "name": "name",
+        "latitude": "lat",
+        "longitude": "lon",
+        "updated_at": "at",
+        "url": "url",
+    }
     conn.execute(
-        "INSERT INTO branch.branches (slug, title, field_map, active, loaded_at) VALUES ('places', 'Places', %s, true, now())",
-        [
-            '{"record_id": "id", "name": "name", "latitude": "lat", "longitude": "lon", "updated_at": "at", "url": "url"}'
-        ],
+        "INSERT INTO branch.branches (slug, title, field_map, active, loaded_at)"
+        " VALUES ('places', 'Places', %s, true, now())",
+        [Jsonb(mapped)],
     )
     good = '{"id": %d, "name": "Place", "lat": 1, "lon": 2, "at": "2026-01-02", "url": "https://example.org/"}'
     payloads = [good % number for number in range(20)]

@@ -6,7 +6,7 @@ import pytest
 
 from bench_pooler import pgbouncer, pooled
 from bench_postgres import wait_for
-from bench_runs import Base, Runner, size
+from bench_runs import Base, Runner, Started, size
 from bench_source import Source, violations
 
 pytestmark = pytest.mark.skipif(pgbouncer() is None, reason="PgBouncer is not installed")
@@ -34,7 +34,7 @@ def test_a_pooled_run_is_exclusive_and_completes(
             with base.conn.transaction():
                 base.conn.execute("LOCK TABLE core.items IN ACCESS EXCLUSIVE MODE")
                 first = runner.start(*BATCH, url=url, settings=PATIENT)
-                wait_for(lambda: bool(base.all(STATUSES, [first.correlation_id])) or not first.is_alive)
+                _wait_for_row(base, first)
                 second = runner.start(*BATCH, url=url, settings=PATIENT)
                 third = runner.start(*BATCH, settings=PATIENT)  # not pooled, and kept out all the same
                 ended = [second.wait(), third.wait()]
@@ -47,6 +47,10 @@ def test_a_pooled_run_is_exclusive_and_completes(
             assert base.all(STATUSES, [first.correlation_id]) == [("completed",)]
     assert violations(base.conn) == []
     ledger(f"PgBouncer in {mode} mode: {rounds} of {rounds} times one worked and two were skipped")
+
+
+def _wait_for_row(base: Base, run: Started) -> None:
+    wait_for(lambda: bool(base.all(STATUSES, [run.correlation_id])) or not run.is_alive)
 
 
 @pytest.mark.slow

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-TOOLS = ("awk", "bash", "cat", "cut", "dirname", "env", "flock", "grep", "head", "ln", "mkdir", "mktemp", "rm", "sed")
-TOOLS += ("sha256sum", "shasum", "sort", "tail")
+TOOLS = (
+    *("awk", "bash", "cat", "cut", "dirname", "env", "flock", "grep", "head", "ln", "mkdir", "mktemp", "rm", "sed"),
+    *("sha256sum", "shasum", "sort", "tail"),
+)
 ASKED_FOR_FACTS = "*_base_executable*"
 
 

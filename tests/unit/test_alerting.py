@@ -34,7 +34,7 @@ WHO = Who("ingest-branch", UUID("7c1e0f6a-0000-4000-8000-000000000001"), "vm1")
 
 def ended(status: str = FAILED, *, at: datetime = AT, scope: str = "airports", **changes: object) -> ScopeReport:
     error = ErrorReport("SourceError", "the branch is stale", "load it anew", 1)
-    return replace(ScopeReport(scope, status, at, at, 10, error=error), **changes)  # pyright: ignore[reportArgumentType]
+    return replace(ScopeReport(scope, status, at, at, 10, error=error), **changes)
 
 
 def unchanged(text: str) -> str:

@@ -52,23 +52,14 @@ def faults(environ: Mapping[str, str] | None = None, **files: str) -> dict[str, 
 
 
 @pytest.fixture
-def as_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
-
-
-def test_root_keeps_its_data_where_the_servers_account_can_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 0)
-    assert loaded({"HOME": "/root"}).settings.data_dir == Path("/var/lib/jobctl")
-
-
-@pytest.mark.usefixtures("as_user")
-@pytest.fixture
 def ordinary_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="files of this test belong to an ordinary user")
-def test_root_keeps_its_data_where_the_account_of_the_embedded_server_can_reach_it() -> None:
+def test_root_keeps_its_data_where_the_account_of_the_embedded_server_can_reach_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert loaded({"HOME": "/root"}).settings.data_dir == Path("/var/lib/jobctl")
     assert loaded({"HOME": "/root", "JOBCTL_DATA_DIR": "/srv/x"}).settings.data_dir == Path("/srv/x")
 
@@ -171,7 +162,6 @@ def test_a_log_file_of_one_hyphen_is_kept_for_standard_output() -> None:
     assert loaded({"JOBCTL_LOG_FILE": "-"}).settings.log_file == Path("-")
 
 
-@pytest.mark.usefixtures("as_user")
 @pytest.mark.usefixtures("ordinary_user")
 def test_xdg_directories_are_heeded_only_when_absolute() -> None:
     assert loaded({"XDG_DATA_HOME": "/srv/data"}).settings.data_dir == Path("/srv/data/jobctl")
@@ -182,7 +172,6 @@ def test_an_environment_without_home_is_enough() -> None:
     assert load(environ={}).settings.data_dir.is_absolute()
 
 
-@pytest.mark.usefixtures("as_user")
 @pytest.mark.usefixtures("ordinary_user")
 def test_without_any_home_directory_the_data_directory_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(uid: int) -> object:
@@ -319,6 +308,22 @@ def test_addresses_that_libpq_understands_are_accepted(url: str) -> None:
 )
 def test_a_webhook_without_tls_may_only_be_on_this_machine(url: str) -> None:
     assert loaded({"SLACK_WEBHOOK_URL": url}).settings.slack_webhook_url == SecretStr(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.slack.com/services/x",
+        "http://127.0.0.1.evil.example/x",
+        "http://localhost.evil.example/x",
+        "http://evil.example/x@127.0.0.1/",
+        "http://127.0.0.1:80@evil.example/x",
+        "http://127.0.0.1@evil.example/x",
+        "http://10.0.0.1/x",
+    ],
+)
+def test_a_webhook_elsewhere_must_have_tls(url: str) -> None:
+    assert "must start with https://" in faults({"SLACK_WEBHOOK_URL": url})["slack_webhook_url"]
 
 
 def test_slack_alerts_need_a_webhook() -> None:

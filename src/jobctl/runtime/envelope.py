@@ -121,7 +121,7 @@ def _work(call: JobCall, stop: Stop) -> RunReport:
                 if nth:  # a connection of its own: a database that went away under one scope is back for the next
                     stack.close()
                     control = stack.enter_context(database.connect(purpose="control"))
-                scopes.append(_run_scope(call, database, control, scope, stop))
+                scopes.append(_run_scope(call, database, control, scope, stop.part()))
                 if stop.reason is not None:
                     break
     except (psycopg.Error, JobctlError) as caught:

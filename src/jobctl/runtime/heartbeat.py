@@ -6,8 +6,8 @@ or the fence is another's, or when the database was out of reach for as long as 
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from typing import Self
 
 import psycopg
@@ -17,7 +17,7 @@ from jobctl.errors import DatabaseUnavailable, JobctlError, LockLost
 from jobctl.runtime import guard, history
 from jobctl.runtime.guard import Grant, Standing
 from jobctl.runtime.history import Identity
-from jobctl.runtime.stop import Stop
+from jobctl.runtime.stop import Stop, shut
 
 
 class Heartbeat:
@@ -61,7 +61,8 @@ class Heartbeat:
             try:
                 if conn is None or conn.closed:
                     conn = self._database.connect(purpose="beat")
-                lost = self._what_was_lost(conn)
+                with _time_limit(conn, self._lease_s / 3):
+                    lost = self._what_was_lost(conn)
                 if lost is not None:
                     self._stop.request(lost, now=True)
                     break
@@ -78,6 +79,7 @@ class Heartbeat:
                         ),
                         now=True,
                     )
+                    self._stop.sever()
                     break
             if self._on_soft_limit is not None and time.monotonic() > self._soft_limit_at:
                 self._on_soft_limit()
@@ -95,3 +97,15 @@ class Heartbeat:
             if now is Standing.DEPOSED or not history.beat(conn, self._identity.run_id, self._scope):
                 return LockLost("another run took over this run's lock", hint=hint)
         return None
+
+
+@contextmanager
+def _time_limit(conn: psycopg.Connection, seconds: float) -> Generator[None, None, None]:
+    """A limit of our own: a peer whose kernel still acknowledges, but which is frozen, ends no wait by itself."""
+    timer = threading.Timer(seconds, shut, args=(conn,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -1,9 +1,12 @@
 """How a run is asked to stop: one value that a signal, a limit or a lost lock sets and the job looks at.
 
 A first request lets the job finish its batch. `now` also cancels the statements that are running, so that a batch that
-hangs in the database ends too.
+hangs in the database ends too. A run has one Stop, each of its scopes a part of it: what ends the run ends every part,
+what ends one scope (its lock was lost) leaves the others alone.
 """
 
+import os
+import socket
 import threading
 from contextlib import suppress
 
@@ -19,6 +22,7 @@ class Stop:
         # Reentrant: a signal handler may interrupt the very thread that holds it.
         self._lock = threading.RLock()
         self._connections: list[psycopg.Connection] = []
+        self._parts: list[Stop] = []
         self.event = threading.Event()
 
     @property
@@ -32,10 +36,30 @@ class Stop:
                 self._reason = reason
             self._hurried = self._hurried or now
             connections = list(self._connections) if self._hurried else []
+            parts = list(self._parts)
         self.event.set()
+        for part in parts:
+            part.request(reason, now=now)
         for conn in connections:
             with suppress(psycopg.Error):
                 conn.cancel_safe(timeout=2)
+
+    def part(self) -> "Stop":
+        """The Stop of one scope."""
+        part = Stop()
+        with self._lock:
+            self._parts.append(part)
+            reason, hurried = self._reason, self._hurried
+        if reason is not None:
+            part.request(reason, now=hurried)
+        return part
+
+    def sever(self) -> None:
+        """Shut the connections down from this side: a peer that is frozen answers no cancel, and is waited for."""
+        with self._lock:
+            connections = list(self._connections)
+        for conn in connections:
+            shut(conn)
 
     def check(self) -> None:
         """Raise the reason if the run was asked to stop. Jobs call this between batches."""
@@ -48,3 +72,9 @@ class Stop:
             self._connections = [known for known in self._connections if not known.closed]
             self._connections.append(conn)
         return conn
+
+
+def shut(conn: psycopg.Connection) -> None:
+    """End whatever waits on this connection, from any thread: its socket reads as closed."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(conn.fileno())) as ours:
+        ours.shutdown(socket.SHUT_RDWR)
