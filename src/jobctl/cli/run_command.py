@@ -56,7 +56,7 @@ def run(
     identity = Identity(
         run_id=run_id,
         job=job,
-        correlation_id=_correlation(correlation_id) or str(run_id),
+        correlation_id=redactor.text(_correlation(correlation_id) or str(run_id)),
         host=socket.gethostname(),
         os_user=_os_user(),
         supervisor_pid=os.getpid(),
@@ -64,20 +64,20 @@ def run(
         command=redactor.text(shlex.join(["jobctl", *sys.argv[1:]]), limit=1_000),
     )
     log.configure(settings, redactor, verbose=output.verbose, quiet=output.quiet)
-    with log.bound(job=job, run_id=str(run_id), correlation_id=identity.correlation_id):
-        report = run_job(
-            JobCall(
-                identity=identity,
-                settings=settings,
-                redactor=redactor,
-                dry_run=dry_run,
-                max_runtime_s=max_runtime_s,
-                open_database=lambda name: _open(settings, name),
-                scopes_of=scopes_of,
-                work=work,
-                progress=_progress(output),
-            )
+    log.bind(job=job, run_id=str(run_id), correlation_id=identity.correlation_id)
+    report = run_job(
+        JobCall(
+            identity=identity,
+            settings=settings,
+            redactor=redactor,
+            dry_run=dry_run,
+            max_runtime_s=max_runtime_s,
+            open_database=lambda name: _open(settings, name),
+            scopes_of=scopes_of,
+            work=work,
+            progress=_progress(output),
         )
+    )
     _print(report, output)
     return report
 

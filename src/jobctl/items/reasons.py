@@ -21,7 +21,10 @@ no_such_date              updated_at looks like one, but the calendar or the clo
 """
 
 from enum import StrEnum
+from functools import cache
 from typing import Final, NamedTuple
+
+from jobctl.redact import Redactor
 
 _DETAIL_CHARS: Final = 300
 _SHOWN_CHARS: Final = 60
@@ -63,9 +66,14 @@ class Refused(Exception):
         self.rejection = Rejection(reason, field, detail[:_DETAIL_CHARS])
 
 
+@cache
+def _redactor() -> Redactor:
+    return Redactor()
+
+
 def shown(text: str) -> str:
-    """The start of a text as printable ASCII, for the detail of a rejection."""
-    return ascii(text[:_SHOWN_CHARS]) + ("..." if len(text) > _SHOWN_CHARS else "")
+    """The start of a text as printable ASCII, for the detail of a rejection; what looks like a secret is taken out."""
+    return ascii(_redactor().text(text[:_SHOWN_CHARS])) + ("..." if len(text) > _SHOWN_CHARS else "")
 
 
 def called(value: object) -> str:

@@ -100,7 +100,7 @@ def _work(call: JobCall, stop: Stop) -> RunReport:
     started_at, started = clock.utc_now(), time.monotonic()
     call.on_worker_start()
     scopes: list[ScopeReport] = []
-    error: BaseException | None = None
+    error: Exception | None = None
     try:
         database = call.open_database(call.identity.session_name)
         with ExitStack() as stack:
@@ -124,8 +124,8 @@ def _work(call: JobCall, stop: Stop) -> RunReport:
                 scopes.append(_run_scope(call, database, control, scope, stop.part()))
                 if stop.reason is not None:
                     break
-    except (psycopg.Error, JobctlError) as caught:
-        error = caught if isinstance(caught, JobctlError) else explain(caught)
+    except Exception as caught:  # noqa: BLE001 - also what nobody foresaw must be a report, redacted, and no stack trace
+        error = caught
     return RunReport(
         job=call.identity.job,
         run_id=str(call.identity.run_id),
@@ -198,7 +198,7 @@ def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, s
             ):
                 ending = _do_the_work(call, database, control, scope, stop, granted, draft)
             return _closed(call, database, control, _timed(replace(ending, fence=granted.fence), started))
-        except (psycopg.Error, JobctlError) as error:
+        except Exception as error:  # noqa: BLE001 - the same for one scope, which ends without the others
             failed = replace(draft, error=_reported(call, error))
             return _recorded(call, control, _timed(failed, started))
         finally:

@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from jobctl import log
 from jobctl.errors import Interrupted, MaxRuntimeExceeded
 from jobctl.runtime.outcome import RunReport
 from jobctl.runtime.stop import Stop
@@ -194,11 +195,9 @@ def _be_the_worker(
         exit_status = 0
     except BrokenPipeError:
         pass  # the supervisor died; the row is written, and there is nobody to tell
-    except BaseException:  # noqa: BLE001 - the worker's last frame: whatever it is becomes an exit status
-        with suppress(Exception):
-            import traceback
-
-            traceback.print_exc()
+    except BaseException as error:  # noqa: BLE001 - the worker's last frame: whatever it is becomes an exit status
+        # To the log alone, which redacts: a stack trace on stderr would be mailed, secrets and all.
+        log.get_logger().error("worker_crashed", error=error)
     finally:
         with suppress(Exception):
             sys.stdout.flush()
