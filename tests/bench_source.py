@@ -213,7 +213,7 @@ INVARIANTS = {
           AND ((i.item_id IS NOT NULL AND i.withdrawn_at IS NULL) OR j.record_no IS NOT NULL)""",
     "a refusal was written twice": """
         SELECT record_key, payload_hash, count(*) FROM branch.rejects
-        GROUP BY record_key, payload_hash, rules HAVING count(*) > 1""",
+        GROUP BY branch_id, record_key, payload_hash, rules HAVING count(*) > 1""",
     "a live item has not exactly one waiting task of its content": """
         SELECT i.item_id, count(t.task_id) FROM core.items AS i
         LEFT JOIN queue.tasks AS t ON t.subject_id = i.item_id AND t.state = 'queued' AND t.type = 'embed'
