@@ -12,3 +12,8 @@ def utc_now() -> datetime:
 def monotonic() -> float:
     """Seconds that only go forwards: for durations and limits, which a set or leaping clock must not bend."""
     return time.monotonic()
+
+
+def ms_since(started: float) -> int:
+    """Whole milliseconds since a moment of `monotonic`."""
+    return round((monotonic() - started) * 1000)

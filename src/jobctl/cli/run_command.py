@@ -16,7 +16,8 @@ from jobctl.db.connection import Database
 from jobctl.durations import format_duration, parse_duration
 from jobctl.errors import UsageError
 from jobctl.redact import Redactor
-from jobctl.runtime.envelope import JobCall, run_job
+from jobctl.runtime.call import JobCall
+from jobctl.runtime.envelope import run_job
 from jobctl.runtime.history import Identity
 from jobctl.runtime.outcome import COMPLETED, Outcome, RunReport
 from jobctl.runtime.run import Run

@@ -15,66 +15,45 @@ A job with several scopes goes through 3 to 9 for each; one scope's failure does
 
 import os
 import resource
-import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 
 import psycopg
 
 from jobctl import clock, log
 from jobctl.db.connection import Database
-from jobctl.db.sqlstate import explain, is_connection_lost
+from jobctl.db.sqlstate import is_connection_lost
 from jobctl.errors import (
     EXIT_FAILED,
     DatabaseUnavailable,
-    Interrupted,
     JobctlError,
     LockLost,
-    MaxRuntimeExceeded,
     UsageError,
 )
-from jobctl.redact import Redactor
 from jobctl.runtime import delivery, history, markers
 from jobctl.runtime.alerting import Who
+from jobctl.runtime.call import JobCall
 from jobctl.runtime.guard import Grant, Guard
 from jobctl.runtime.heartbeat import Heartbeat
-from jobctl.runtime.history import Abandoned, Identity
+from jobctl.runtime.history import Abandoned
+from jobctl.runtime.last_word import after_death
 from jobctl.runtime.outcome import (
     ABANDONED,
     COMPLETED,
     FAILED,
     SKIPPED,
     ErrorReport,
-    Outcome,
     RunReport,
     ScopeReport,
     stopped_status,
 )
 from jobctl.runtime.run import Run
 from jobctl.runtime.stop import Stop
-from jobctl.runtime.supervisor import Death, supervise
-from jobctl.settings import Settings
+from jobctl.runtime.supervisor import supervise
 
 LOG = log.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class JobCall:
-    """One call of a job: its name, how to find its scopes, and the function that does one scope."""
-
-    identity: Identity
-    settings: Settings
-    redactor: Redactor
-    dry_run: bool
-    max_runtime_s: float
-    open_database: Callable[[str], Database]
-    scopes_of: Callable[[psycopg.Connection], Sequence[str]]
-    work: Callable[[Run], Outcome]
-    progress: Callable[[int, int | None], None] = lambda done, total: None
-    on_worker_start: Callable[[], None] = lambda: None
 
 
 def run_job(call: JobCall) -> RunReport:
@@ -82,7 +61,7 @@ def run_job(call: JobCall) -> RunReport:
     started_at, started = clock.utc_now(), time.monotonic()
     report = supervise(
         lambda stop: _work(call, stop),
-        lambda death: _after_death(call, death, started_at, started),
+        lambda death: after_death(call, death, started_at, started),
         max_runtime_s=call.max_runtime_s,
         kill_grace_s=call.settings.kill_grace_s,
     )
@@ -98,7 +77,6 @@ def run_job(call: JobCall) -> RunReport:
 def _work(call: JobCall, stop: Stop) -> RunReport:
     """Everything the worker does. Errors become part of the report."""
     started_at, started = clock.utc_now(), time.monotonic()
-    call.on_worker_start()
     scopes: list[ScopeReport] = []
     error: Exception | None = None
     try:
@@ -109,12 +87,14 @@ def _work(call: JobCall, stop: Stop) -> RunReport:
                 wanted = call.scopes_of(control)
             except JobctlError as refused:
                 if not isinstance(refused, UsageError) and not call.dry_run:
-                    failed = ScopeReport("", FAILED, started_at, clock.utc_now(), 0, error=_reported(call, refused))
+                    failed = ScopeReport("", FAILED, started_at, clock.utc_now(), 0, error=call.reported(refused))
                     _recorded(call, control, failed)
                 raise
             if not wanted:
                 notes = ("there is nothing to work on",)
-                scopes.append(ScopeReport("", COMPLETED, started_at, clock.utc_now(), _ms_since(started), notes=notes))
+                scopes.append(
+                    ScopeReport("", COMPLETED, started_at, clock.utc_now(), clock.ms_since(started), notes=notes)
+                )
                 if not call.dry_run:
                     _recorded(call, control, scopes[0])
             for nth, scope in enumerate(wanted):
@@ -133,9 +113,9 @@ def _work(call: JobCall, stop: Stop) -> RunReport:
         dry_run=call.dry_run,
         started_at=started_at,
         finished_at=clock.utc_now(),
-        duration_ms=_ms_since(started),
+        duration_ms=clock.ms_since(started),
         scopes=scopes,
-        error=_reported(call, error) if error is not None else None,
+        error=call.reported(error) if error is not None else None,
         peak_memory_bytes=_peak_memory_bytes(),
         dropped_log_lines=log.dropped_lines(),
     )
@@ -167,7 +147,7 @@ def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, s
             with control.transaction():
                 found = history.abandon_dead(control, call.identity.run_id, **at)
                 for dead in found:
-                    _alerted(call, control, _abandoned(dead), who=Who(dead.job, dead.run_id, dead.host))
+                    call.alert(control, _abandoned(dead), who=Who(dead.job, dead.run_id, dead.host))
             for dead in found:
                 LOG.warning("abandoned_run_found", dead_run_id=str(dead.run_id), dead_scope=dead.scope)
                 history.add_event(
@@ -199,7 +179,7 @@ def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, s
                 ending = _do_the_work(call, database, control, scope, stop, granted, draft)
             return _closed(call, database, control, _timed(replace(ending, fence=granted.fence), started))
         except Exception as error:  # noqa: BLE001 - the same for one scope, which ends without the others
-            failed = replace(draft, error=_reported(call, error))
+            failed = replace(draft, error=call.reported(error))
             return _recorded(call, control, _timed(failed, started))
         finally:
             guard.release()
@@ -248,7 +228,7 @@ def _do_the_work(
     except Exception as error:  # noqa: BLE001 - whatever a job meets is the run's error, and the run still ends truly
         cause = stop.reason or error
         LOG.error("run_failed", error=cause)  # noqa: TRY400 - one line, without the stack where secrets lie
-        reported = _reported(call, cause)
+        reported = call.reported(cause)
         counts = _counts_so_far(control, run)
         return replace(draft, status=stopped_status(reported.exit_code), error=reported, counts=counts)
     return replace(
@@ -303,7 +283,7 @@ def _finished(call: JobCall, conn: psycopg.Connection, report: ScopeReport) -> b
     with conn.transaction():
         written = history.finish(conn, call.identity.run_id, report, dropped_log_lines=log.dropped_lines())
         if written:
-            _alerted(call, conn, report)
+            call.alert(conn, report)
     return written
 
 
@@ -311,14 +291,8 @@ def _recorded(call: JobCall, control: psycopg.Connection, report: ScopeReport) -
     # Without a database there is no row; the exit code and the log still tell.
     with suppress(psycopg.Error), control.transaction():
         history.record(control, call.identity, report, worker_pid=os.getpid())
-        _alerted(call, control, report)
+        call.alert(control, report)
     return report
-
-
-def _alerted(call: JobCall, conn: psycopg.Connection, *reports: ScopeReport, who: Who | None = None) -> None:
-    """Inside the transaction of the reports' rows."""
-    who = who or Who(call.identity.job, call.identity.run_id, call.identity.host)
-    delivery.keep(conn, call.settings, call.redactor, who, reports)
 
 
 def _abandoned(dead: Abandoned) -> ScopeReport:
@@ -328,102 +302,6 @@ def _abandoned(dead: Abandoned) -> ScopeReport:
     return ScopeReport(dead.scope, ABANDONED, dead.heartbeat_at, clock.utc_now(), 0, error=error)
 
 
-def _after_death(call: JobCall, death: Death, started_at: datetime, started: float) -> RunReport:
-    """The worker left no report: write its rows' end for it, and say how it died."""
-    error, evidence = _cause_of(call, death)
-    reported = _reported(call, error)
-    status = stopped_status(reported.exit_code)
-    scopes: list[str] = []
-    until = time.monotonic() + call.settings.kill_grace_s
-    while not call.dry_run:
-        try:
-            database = call.open_database(call.identity.session_name)
-            with database.connect(purpose="close") as conn, conn.transaction():
-                scopes = history.finish_silent(
-                    conn,
-                    call.identity.run_id,
-                    status=status,
-                    exit_code=reported.exit_code,
-                    error_class=reported.class_,
-                    message=reported.message,
-                    hint=reported.hint,
-                    evidence=evidence,
-                    peak_memory_bytes=death.peak_memory_bytes,
-                )
-                early = ScopeReport("", status, started_at, clock.utc_now(), 0, error=reported, evidence=evidence)
-                if not scopes and not history.has_rows(conn, call.identity.run_id):
-                    history.record(conn, call.identity, early, worker_pid=death.pid)
-                _alerted(call, conn, *(replace(early, scope=scope) for scope in scopes or [""]))
-            break
-        except (psycopg.Error, JobctlError):
-            if time.monotonic() > until:
-                break
-            time.sleep(0.5)
-    ended_at = clock.utc_now()
-    return RunReport(
-        job=call.identity.job,
-        run_id=str(call.identity.run_id),
-        correlation_id=call.identity.correlation_id,
-        dry_run=call.dry_run,
-        started_at=started_at,
-        finished_at=ended_at,
-        duration_ms=_ms_since(started),
-        scopes=[
-            ScopeReport(scope, status, started_at, ended_at, _ms_since(started), error=reported, evidence=evidence)
-            for scope in scopes
-        ],
-        error=reported,
-        peak_memory_bytes=death.peak_memory_bytes,
-    )
-
-
-def _cause_of(call: JobCall, death: Death) -> tuple[JobctlError, dict[str, object]]:
-    evidence: dict[str, object] = {
-        "worker_pid": death.pid,
-        "exit_status": death.exit_status,
-        "signal": signal.Signals(death.signal_number).name if death.signal_number else None,
-        "ran_s": round(death.ran_s, 1),
-        "peak_memory_bytes": death.peak_memory_bytes,
-    }
-    if death.timed_out:
-        return (
-            MaxRuntimeExceeded(
-                f"the run did not stop at its max runtime of {call.max_runtime_s:.0f} s and was killed",
-                hint="the next run continues from the checkpoint",
-            ),
-            evidence,
-        )
-    if death.asked_by_signal is not None:
-        name = signal.Signals(death.asked_by_signal).name
-        return (
-            Interrupted(
-                f"{name} ended the run; it did not stop in time and was killed",
-                signal_number=death.asked_by_signal,
-                hint="the next run continues from the checkpoint",
-            ),
-            evidence,
-        )
-    if death.signal_number is not None:
-        hint = "look in the kernel's log for the out-of-memory killer" if death.signal_number == signal.SIGKILL else ""
-        return WorkerDied(f"the worker was ended by {evidence['signal']} from outside", hint=hint), evidence
-    return WorkerDied(f"the worker ended without a report (exit status {death.exit_status})"), evidence
-
-
-class WorkerDied(JobctlError):
-    """The worker process was killed from outside or crashed; nothing it had not committed was kept."""
-
-
-def _reported(call: JobCall, error: BaseException) -> ErrorReport:
-    if isinstance(error, psycopg.Error):
-        error = explain(error)
-    report = ErrorReport.of(error)
-    return replace(
-        report,
-        message=call.redactor.text(report.message, limit=2_000),
-        hint=call.redactor.text(report.hint, limit=500),
-    )
-
-
 def _redacted(call: JobCall, fields: dict[str, object]) -> dict[str, object]:
     clean = call.redactor.deep(fields)
     assert isinstance(clean, dict)
@@ -431,11 +309,7 @@ def _redacted(call: JobCall, fields: dict[str, object]) -> dict[str, object]:
 
 
 def _timed(report: ScopeReport, started: float) -> ScopeReport:
-    return replace(report, finished_at=clock.utc_now(), duration_ms=_ms_since(started))
-
-
-def _ms_since(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)
+    return replace(report, finished_at=clock.utc_now(), duration_ms=clock.ms_since(started))
 
 
 def _peak_memory_bytes() -> int:

@@ -1,0 +1,45 @@
+"""One call of a job, as the command line makes it and every step of its run needs it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import psycopg
+
+from jobctl.db.connection import Database
+from jobctl.db.sqlstate import explain
+from jobctl.redact import Redactor
+from jobctl.runtime import delivery
+from jobctl.runtime.alerting import Who
+from jobctl.runtime.history import Identity
+from jobctl.runtime.outcome import ErrorReport, Outcome, ScopeReport
+from jobctl.runtime.run import Run
+from jobctl.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class JobCall:
+    """Who runs, how to find the job's scopes, and the function that does one of them."""
+
+    identity: Identity
+    settings: Settings
+    redactor: Redactor
+    dry_run: bool
+    max_runtime_s: float
+    open_database: Callable[[str], Database]
+    scopes_of: Callable[[psycopg.Connection], Sequence[str]]
+    work: Callable[[Run], Outcome]
+    progress: Callable[[int, int | None], None] = lambda done, total: None
+
+    def reported(self, error: BaseException) -> ErrorReport:
+        """An error as it may be shown and kept: in the house's words, without its secrets."""
+        report = ErrorReport.of(explain(error) if isinstance(error, psycopg.Error) else error)
+        return replace(
+            report,
+            message=self.redactor.text(report.message, limit=2_000),
+            hint=self.redactor.text(report.hint, limit=500),
+        )
+
+    def alert(self, conn: psycopg.Connection, *reports: ScopeReport, who: Who | None = None) -> None:
+        """Put what somebody must hear of into the outbox, inside the transaction of the reports' rows."""
+        who = who or Who(self.identity.job, self.identity.run_id, self.identity.host)
+        delivery.keep(conn, self.settings, self.redactor, who, reports)

@@ -1,0 +1,100 @@
+"""The supervisor's last word for a worker that left no report: its rows are ended for it, with how it died."""
+
+import signal
+import time
+from dataclasses import replace
+from datetime import datetime
+
+import psycopg
+
+from jobctl import clock
+from jobctl.errors import Interrupted, JobctlError, MaxRuntimeExceeded
+from jobctl.runtime import history
+from jobctl.runtime.call import JobCall
+from jobctl.runtime.outcome import RunReport, ScopeReport, stopped_status
+from jobctl.runtime.supervisor import Death
+
+
+class WorkerDied(JobctlError):
+    """The worker process was killed from outside or crashed; nothing it had not committed was kept."""
+
+
+def after_death(call: JobCall, death: Death, started_at: datetime, started: float) -> RunReport:
+    """The worker left no report: write its rows' end for it, and say how it died."""
+    error, evidence = _cause_of(call, death)
+    reported = call.reported(error)
+    status = stopped_status(reported.exit_code)
+    scopes: list[str] = []
+    until = time.monotonic() + call.settings.kill_grace_s
+    while not call.dry_run:
+        try:
+            database = call.open_database(call.identity.session_name)
+            with database.connect(purpose="close") as conn, conn.transaction():
+                scopes = history.finish_silent(
+                    conn,
+                    call.identity.run_id,
+                    status=status,
+                    exit_code=reported.exit_code,
+                    error_class=reported.class_,
+                    message=reported.message,
+                    hint=reported.hint,
+                    evidence=evidence,
+                    peak_memory_bytes=death.peak_memory_bytes,
+                )
+                early = ScopeReport("", status, started_at, clock.utc_now(), 0, error=reported, evidence=evidence)
+                if not scopes and not history.has_rows(conn, call.identity.run_id):
+                    history.record(conn, call.identity, early, worker_pid=death.pid)
+                call.alert(conn, *(replace(early, scope=scope) for scope in scopes or [""]))
+            break
+        except (psycopg.Error, JobctlError):
+            if time.monotonic() > until:
+                break
+            time.sleep(0.5)
+    ended_at = clock.utc_now()
+    return RunReport(
+        job=call.identity.job,
+        run_id=str(call.identity.run_id),
+        correlation_id=call.identity.correlation_id,
+        dry_run=call.dry_run,
+        started_at=started_at,
+        finished_at=ended_at,
+        duration_ms=clock.ms_since(started),
+        scopes=[
+            ScopeReport(scope, status, started_at, ended_at, clock.ms_since(started), error=reported, evidence=evidence)
+            for scope in scopes
+        ],
+        error=reported,
+        peak_memory_bytes=death.peak_memory_bytes,
+    )
+
+
+def _cause_of(call: JobCall, death: Death) -> tuple[JobctlError, dict[str, object]]:
+    evidence: dict[str, object] = {
+        "worker_pid": death.pid,
+        "exit_status": death.exit_status,
+        "signal": signal.Signals(death.signal_number).name if death.signal_number else None,
+        "ran_s": round(death.ran_s, 1),
+        "peak_memory_bytes": death.peak_memory_bytes,
+    }
+    if death.timed_out:
+        return (
+            MaxRuntimeExceeded(
+                f"the run did not stop at its max runtime of {call.max_runtime_s:.0f} s and was killed",
+                hint="the next run continues from the checkpoint",
+            ),
+            evidence,
+        )
+    if death.asked_by_signal is not None:
+        name = signal.Signals(death.asked_by_signal).name
+        return (
+            Interrupted(
+                f"{name} ended the run; it did not stop in time and was killed",
+                signal_number=death.asked_by_signal,
+                hint="the next run continues from the checkpoint",
+            ),
+            evidence,
+        )
+    if death.signal_number is not None:
+        hint = "look in the kernel's log for the out-of-memory killer" if death.signal_number == signal.SIGKILL else ""
+        return WorkerDied(f"the worker was ended by {evidence['signal']} from outside", hint=hint), evidence
+    return WorkerDied(f"the worker ended without a report (exit status {death.exit_status})"), evidence
