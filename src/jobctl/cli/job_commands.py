@@ -66,6 +66,7 @@ def ingest_branch(
         options = job.Options(
             full=full,
             batch_size=batch_size or settings.batch_size,
+            batch_bytes=job.batch_bytes_within(settings.memory_limit_mb),
             max_age=age,
             max_withdraw_share=max_withdraw_share,
             model_version=settings.embed_model_version,

@@ -35,9 +35,19 @@ from jobctl.runtime.checkpoints import CheckpointMoved
 from jobctl.runtime.outcome import Outcome
 from jobctl.runtime.run import Run
 
-# A record's JSON text, and what one batch may hold of it. The worker holds about three batches at a time.
 LARGEST_PAYLOAD_BYTES = 1_000_000
-BATCH_BYTES = 2_000_000
+
+# What the worker needs without any record (measured: 75 MB with all rules loaded), and what a byte of payload costs on
+# its way: about three batches are held at a time, each as text, as objects and as lines.
+BASE_MEMORY_MB = 80
+MEMORY_PER_PAYLOAD_BYTE = 20
+FEWEST_BATCH_BYTES = 200_000
+
+
+def batch_bytes_within(memory_limit_mb: int) -> int:
+    """How many bytes of payload a batch may have, for the worker to stay below this limit."""
+    return max(FEWEST_BATCH_BYTES, (memory_limit_mb - BASE_MEMORY_MB) * 1_000_000 // MEMORY_PER_PAYLOAD_BYTE)
+
 
 # Rows that were committed a moment ago can still wait behind a transaction that is just ending.
 WAIT_FOR_LATE_S = 2.0
@@ -46,7 +56,8 @@ WAIT_FOR_LATE_S = 2.0
 @dataclass(frozen=True, slots=True)
 class Options:
     full: bool = False
-    batch_size: int = 4_000
+    batch_size: int = 5_000
+    batch_bytes: int = 2_000_000
     max_age: timedelta | None = None
     max_withdraw_share: float | None = None
     model_version: str = ""
@@ -98,7 +109,13 @@ class _Ingest:
                 progress = replace(progress, position=START)
             run.event("source_checked", branch=branch.slug, rules=rules, after_xid=progress.position.xid)
             reader = Reader(
-                run.database, read_conn, branch.branch_id, rules, options.batch_size, BATCH_BYTES, LARGEST_PAYLOAD_BYTES
+                run.database,
+                read_conn,
+                branch.branch_id,
+                rules,
+                options.batch_size,
+                options.batch_bytes,
+                LARGEST_PAYLOAD_BYTES,
             )
             judge = self._judge_of(branch, validator, rules)
             reading = stack.enter_context(ThreadPoolExecutor(1, "read"))
