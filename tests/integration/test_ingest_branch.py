@@ -3,23 +3,23 @@
 import json
 import random
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import LiteralString
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from bench_ingest import Ingest, NewSource, Source, brief
 from jobctl.db.connection import Database
 from jobctl.errors import SourceError
 from jobctl.jobs.ingest_branch import pages
+from jobctl.jobs.ingest_branch.batch import Batch
+from jobctl.jobs.ingest_branch.writer import Progress
 from jobctl.runtime.outcome import Outcome
+from jobctl.runtime.run import Run
 
-HASHES = {"md5": "SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM {} AS t"}
-
-
-def brief(outcome: Outcome) -> dict[str, int]:
-    return {name: number for name, number in outcome.counts.items() if number and name != "bytes"}
+HASH = "SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM {} AS t"
 
 
 def adds_up(outcome: Outcome) -> bool:
@@ -35,7 +35,7 @@ def contents(conn: psycopg.Connection) -> dict[str, str]:
     ).fetchall()
     found: dict[str, str] = {}
     for schema, table in tables:
-        row = conn.execute(sql.SQL(HASHES["md5"]).format(sql.Identifier(schema, table))).fetchone()
+        row = conn.execute(sql.SQL(HASH).format(sql.Identifier(schema, table))).fetchone()
         assert row is not None
         found[f"{schema}.{table}"] = row[0]
     return found
@@ -51,7 +51,7 @@ def writes_to_items(conn: psycopg.Connection) -> tuple[int, int, int]:
     return row
 
 
-def test_new_records_become_items_and_each_queues_one_embedding(source, ingest):
+def test_new_records_become_items_and_each_queues_one_embedding(source: Source, ingest: Ingest) -> None:
     for key in "abc":
         source.place(key)
     outcome = ingest()
@@ -63,7 +63,7 @@ def test_new_records_become_items_and_each_queues_one_embedding(source, ingest):
     assert {key: item["content_hash"] for key, item in items.items()} == source.waiting_tasks()
 
 
-def test_second_run_reads_nothing_and_says_so(source, ingest):
+def test_second_run_reads_nothing_and_says_so(source: Source, ingest: Ingest) -> None:
     source.place("a")
     ingest()
     outcome = ingest()
@@ -71,7 +71,9 @@ def test_second_run_reads_nothing_and_says_so(source, ingest):
     assert outcome.notes == ["nothing new"]
 
 
-def test_full_run_over_unchanged_records_writes_not_one_row(source, ingest, conn):
+def test_full_run_over_unchanged_records_writes_not_one_row(
+    source: Source, ingest: Ingest, conn: psycopg.Connection
+) -> None:
     for number in range(300):
         source.place(f"k{number:03}")
     source.place("bad", lat=95)
@@ -84,7 +86,7 @@ def test_full_run_over_unchanged_records_writes_not_one_row(source, ingest, conn
     assert {table for table in tables if tables[table] != after[table]} <= {"ops.checkpoints", "ops.locks"}
 
 
-def test_changed_record_updates_its_item_and_supersedes_the_waiting_task(source, ingest):
+def test_changed_record_updates_its_item_and_supersedes_the_waiting_task(source: Source, ingest: Ingest) -> None:
     source.place("a")
     source.place("b")
     ingest()
@@ -93,12 +95,14 @@ def test_changed_record_updates_its_item_and_supersedes_the_waiting_task(source,
     assert brief(ingest()) == {"read": 1, "updated": 1, "enqueued": 1}
     second = source.items()["a"]
     assert (second["name"], second["first_seen_at"]) == ("Renamed", first["first_seen_at"])
+    assert isinstance(first["last_changed_at"], datetime)
+    assert isinstance(second["last_changed_at"], datetime)
     assert second["last_changed_at"] > first["last_changed_at"]
     assert second["run_id"] != first["run_id"]
     assert source.waiting_tasks()["a"] == second["content_hash"]
 
 
-def test_change_in_an_unmapped_field_is_unchanged_and_queues_nothing(source, ingest):
+def test_change_in_an_unmapped_field_is_unchanged_and_queues_nothing(source: Source, ingest: Ingest) -> None:
     source.place("a")
     ingest()
     before = source.items()["a"]
@@ -111,7 +115,7 @@ def test_change_in_an_unmapped_field_is_unchanged_and_queues_nothing(source, ing
     assert brief(ingest(full=True)) == {"read": 1, "unchanged": 1}
 
 
-def test_older_version_never_overwrites_a_newer_one(source, ingest):
+def test_older_version_never_overwrites_a_newer_one(source: Source, ingest: Ingest) -> None:
     source.place("a", version=5, name="New")
     ingest()
     source.place("a", version=4, name="Old")
@@ -124,8 +128,8 @@ BAD = {
     "surrogate": '{"id": "surrogate", "name": "\\ud800"}',
     "nan": '{"id": "nan", "name": "x", "lat": NaN, "lon": 1}',
     "infinity": '{"id": "infinity", "name": "x", "lat": Infinity, "lon": 1}',
-    "digits": '{"id": "digits", "name": "x", "lat": %s, "lon": 1}' % ("9" * 5000),
-    "deep": '{"id": "deep", "name": %s%s}' % ("[" * 10_000, "]" * 10_000),
+    "digits": '{"id": "digits", "name": "x", "lat": ' + "9" * 5000 + ', "lon": 1}',
+    "deep": '{"id": "deep", "name": ' + "[" * 10_000 + "]" * 10_000 + "}",
     "type": '{"id": "type", "name": ["x"]}',
     "no-id": '{"name": "x"}',
     "no-json": "id;name",
@@ -134,7 +138,9 @@ BAD = {
 }
 
 
-def test_bad_records_are_kept_with_their_reason_and_take_no_good_one_along(source, ingest, conn):
+def test_bad_records_are_kept_with_their_reason_and_take_no_good_one_along(
+    source: Source, ingest: Ingest, conn: psycopg.Connection
+) -> None:
     for number in range(200):
         source.place(f"good{number}")
     for key, payload in BAD.items():
@@ -147,7 +153,9 @@ def test_bad_records_are_kept_with_their_reason_and_take_no_good_one_along(sourc
     assert kept == BAD
 
 
-def test_huge_record_is_rejected_without_passing_through_the_worker(source, ingest, conn):
+def test_huge_record_is_rejected_without_passing_through_the_worker(
+    source: Source, ingest: Ingest, conn: psycopg.Connection
+) -> None:
     source.place("good")
     conn.execute(
         "INSERT INTO branch.records (branch_id, record_key, payload, payload_hash, source_version, load_id)"
@@ -162,12 +170,15 @@ def test_huge_record_is_rejected_without_passing_through_the_worker(source, inge
     assert row[0] > 50_000_000
 
 
-def test_pages_end_where_their_payloads_reach_the_memory_limit(source, ingest, database, conn):
+def test_pages_end_where_their_payloads_reach_the_memory_limit(
+    source: Source, ingest: Ingest, database: Database, conn: psycopg.Connection
+) -> None:
     for number in range(40):
         source.place(f"k{number:02}", note="x" * 10_000)
     with database.connect() as reading:
         reader = pages.Reader(database, reading, source.branch_id, "r", 1000, 100_000, 1_000_000)
-        position, sizes = pages.START, []
+        position = pages.START
+        sizes: list[int] = []
         while page := reader.next_page(position, look_ahead=False):
             position = page.end
             sizes.append(len(page.to_judge))
@@ -176,7 +187,9 @@ def test_pages_end_where_their_payloads_reach_the_memory_limit(source, ingest, d
     assert min(sizes) >= 1
 
 
-def test_rejected_record_that_is_mended_becomes_an_item_and_its_reject_is_closed(source, ingest, conn):
+def test_rejected_record_that_is_mended_becomes_an_item_and_its_reject_is_closed(
+    source: Source, ingest: Ingest, conn: psycopg.Connection
+) -> None:
     source.place("a", lat=95)
     assert brief(ingest(degraded_reject_share=1)) == {"read": 1, "rejected": 1}
     source.place("a", lat=46)
@@ -185,7 +198,7 @@ def test_rejected_record_that_is_mended_becomes_an_item_and_its_reject_is_closed
     assert conn.execute("SELECT resolution FROM branch.rejects").fetchall() == [("accepted",)]
 
 
-def test_item_stays_as_it_was_while_its_newer_record_is_rejected(source, ingest):
+def test_item_stays_as_it_was_while_its_newer_record_is_rejected(source: Source, ingest: Ingest) -> None:
     source.place("a", name="Good")
     ingest()
     source.place("a", name="")
@@ -194,7 +207,7 @@ def test_item_stays_as_it_was_while_its_newer_record_is_rejected(source, ingest)
     assert set(source.open_rejects()) == {"a"}
 
 
-def test_rejects_above_the_share_make_the_run_degraded(source, ingest):
+def test_rejects_above_the_share_make_the_run_degraded(source: Source, ingest: Ingest) -> None:
     for number in range(8):
         source.place(f"k{number}")
     for number in range(2):
@@ -204,7 +217,7 @@ def test_rejects_above_the_share_make_the_run_degraded(source, ingest):
     assert "20.0%" in outcome.notes[0]
 
 
-def test_withdrawn_record_leaves_a_tombstone_and_cancels_its_waiting_task(source, ingest):
+def test_withdrawn_record_leaves_a_tombstone_and_cancels_its_waiting_task(source: Source, ingest: Ingest) -> None:
     for number in range(20):
         source.place(f"k{number:02}")
     ingest()
@@ -219,7 +232,9 @@ def test_withdrawn_record_leaves_a_tombstone_and_cancels_its_waiting_task(source
     assert source.items()["k00"]["withdrawn_at"] is None
 
 
-def test_withdrawing_too_many_at_once_is_refused_before_anything_is_written(source, ingest, conn):
+def test_withdrawing_too_many_at_once_is_refused_before_anything_is_written(
+    source: Source, ingest: Ingest, conn: psycopg.Connection
+) -> None:
     for number in range(20):
         source.place(f"k{number:02}")
     ingest()
@@ -233,7 +248,9 @@ def test_withdrawing_too_many_at_once_is_refused_before_anything_is_written(sour
     assert brief(ingest(max_withdraw_share=1.0)) == {"withdrawn": 10}
 
 
-def test_rows_committed_late_are_neither_lost_nor_read_twice(source, ingest, database):
+def test_rows_committed_late_are_neither_lost_nor_read_twice(
+    source: Source, ingest: Ingest, database: Database
+) -> None:
     """A transaction draws its number, a later one commits first, and the run comes in between."""
     with database.connect() as late:
         late.execute("BEGIN")
@@ -251,7 +268,9 @@ def test_rows_committed_late_are_neither_lost_nor_read_twice(source, ingest, dat
     assert brief(ingest()) == {}
 
 
-def test_run_waits_a_moment_for_a_transaction_that_is_just_ending(source, ingest, database):
+def test_run_waits_a_moment_for_a_transaction_that_is_just_ending(
+    source: Source, ingest: Ingest, database: Database
+) -> None:
     with database.connect() as late:
         late.execute("BEGIN")
         late.execute("SELECT pg_current_xact_id()")
@@ -263,7 +282,9 @@ def test_run_waits_a_moment_for_a_transaction_that_is_just_ending(source, ingest
     assert brief(outcome) == {"read": 1, "inserted": 1, "enqueued": 1}
 
 
-def test_dry_run_counts_what_the_run_would_do_and_changes_no_row_of_any_table(source, ingest, conn):
+def test_dry_run_counts_what_the_run_would_do_and_changes_no_row_of_any_table(
+    source: Source, ingest: Ingest, conn: psycopg.Connection
+) -> None:
     for number in range(60):
         source.place(f"k{number:02}")
     source.place("bad", lat=95)
@@ -283,7 +304,7 @@ def test_dry_run_counts_what_the_run_would_do_and_changes_no_row_of_any_table(so
     assert contents(conn) != before
 
 
-def test_change_of_the_field_map_judges_every_record_again(source, ingest):
+def test_change_of_the_field_map_judges_every_record_again(source: Source, ingest: Ingest) -> None:
     for key in "ab":
         source.place(key, title=f"Title {key}")
     ingest()
@@ -292,11 +313,13 @@ def test_change_of_the_field_map_judges_every_record_again(source, ingest):
     assert source.items()["a"]["name"] == "Title a"
 
 
-def source_map(source) -> dict[str, str]:
-    return source.conn.execute("SELECT field_map FROM branch.branches").fetchone()[0]
+def source_map(source: Source) -> dict[str, str]:
+    row = source.conn.execute("SELECT field_map FROM branch.branches").fetchone()
+    assert row is not None
+    return row[0]
 
 
-def test_mapped_field_that_no_record_has_is_named_before_anything_is_written(source, ingest):
+def test_mapped_field_that_no_record_has_is_named_before_anything_is_written(source: Source, ingest: Ingest) -> None:
     source.place("a")
     source.remap({**source_map(source), "url": "website"})
     with pytest.raises(SourceError, match="website"):
@@ -313,22 +336,26 @@ def test_mapped_field_that_no_record_has_is_named_before_anything_is_written(sou
         ("DELETE FROM branch.branches", "no branch"),
     ],
 )
-def test_source_that_cannot_be_read_is_refused_with_the_way_out(source, ingest, conn, change: str, text: str):
+def test_source_that_cannot_be_read_is_refused_with_the_way_out(
+    source: Source, ingest: Ingest, conn: psycopg.Connection, change: LiteralString, text: str
+) -> None:
     source.place("a")
-    conn.execute(change)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    conn.execute(change)
     with pytest.raises(SourceError, match=text) as raised:
         ingest()
     assert "jobctl branch" in raised.value.hint
     assert source.items() == {}
 
 
-def test_max_age_overrules_the_expected_freshness(source, ingest, conn):
+def test_max_age_overrules_the_expected_freshness(source: Source, ingest: Ingest, conn: psycopg.Connection) -> None:
     source.place("a")
     conn.execute("UPDATE branch.branches SET loaded_at = now() - interval '3 days', expected_freshness = '1 day'")
     assert brief(ingest(max_age=timedelta(days=4)))["inserted"] == 1
 
 
-def test_stopped_run_keeps_its_batches_and_the_next_goes_on_after_them(source, ingest, monkeypatch):
+def test_stopped_run_keeps_its_batches_and_the_next_goes_on_after_them(
+    source: Source, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from jobctl.errors import Interrupted
     from jobctl.jobs.ingest_branch import writer
 
@@ -337,9 +364,11 @@ def test_stopped_run_keeps_its_batches_and_the_next_goes_on_after_them(source, i
     written = 0
     real = writer.write
 
-    def stop_after_two(run, *args, **kwargs):
+    def stop_after_two(
+        run: Run, conn: psycopg.Connection, batch: Batch, before: Progress, *, model_version: str
+    ) -> Progress:
         nonlocal written
-        progress = real(run, *args, **kwargs)
+        progress = real(run, conn, batch, before, model_version=model_version)
         written += 1
         if written == 2:
             run.stop.request(Interrupted("SIGTERM ended the run", signal_number=15))
@@ -354,7 +383,9 @@ def test_stopped_run_keeps_its_batches_and_the_next_goes_on_after_them(source, i
     assert brief(ingest(batch_size=10)) == {"read": 50 - kept, "inserted": 50 - kept, "enqueued": 50 - kept}
 
 
-def test_random_histories_end_as_one_full_run_over_the_last_state_would(source, ingest, conn):
+def test_random_histories_end_as_one_full_run_over_the_last_state_would(
+    source: Source, ingest: Ingest, conn: psycopg.Connection
+) -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     rng = random.Random(seed)
@@ -386,7 +417,9 @@ def test_random_histories_end_as_one_full_run_over_the_last_state_would(source, 
     assert {key: item["content_hash"] for key, item in live.items()} == source.waiting_tasks()
 
 
-def test_page_query_reads_a_range_of_an_index_however_large_the_tables(source, ingest, database, conn):
+def test_page_query_reads_a_range_of_an_index_however_large_the_tables(
+    source: Source, ingest: Ingest, database: Database, conn: psycopg.Connection
+) -> None:
     conn.execute(
         "INSERT INTO branch.records (branch_id, record_key, payload, payload_hash, source_version, load_id)"
         ' SELECT %s, \'k\' || n, \'{"id": "k\' || n || \'", "name": "x"}\', md5(n::text)::uuid, 1, 1'
@@ -406,7 +439,7 @@ def test_page_query_reads_a_range_of_an_index_however_large_the_tables(source, i
             assert "Hash" not in text
 
 
-def test_branches_do_not_touch_each_other(make_source: Callable, ingest):
+def test_branches_do_not_touch_each_other(make_source: NewSource, ingest: Ingest) -> None:
     one, two = make_source("one"), make_source("two")
     one.place("a", name="One")
     two.place("a", name="Two")
@@ -414,10 +447,14 @@ def test_branches_do_not_touch_each_other(make_source: Callable, ingest):
     assert two.items() == {}
     assert brief(ingest("two"))["inserted"] == 1
     assert (one.items()["a"]["name"], two.items()["a"]["name"]) == ("One", "Two")
-    assert datetime.now(UTC) > one.items()["a"]["first_seen_at"]
+    first_seen_at = one.items()["a"]["first_seen_at"]
+    assert isinstance(first_seen_at, datetime)
+    assert datetime.now(UTC) > first_seen_at
 
 
-def test_database_of_the_run_is_left_without_open_transactions(source, ingest, database: Database):
+def test_database_of_the_run_is_left_without_open_transactions(
+    source: Source, ingest: Ingest, database: Database
+) -> None:
     source.place("a")
     ingest()
     with database.connect() as conn:

@@ -1,6 +1,7 @@
 """What a run's scopes come to: one status, one exit code, one JSON object whose keys do not change."""
 
 from datetime import UTC, datetime
+from typing import cast
 
 import pytest
 
@@ -59,11 +60,13 @@ STOPPED = scope("interrupted", error=Interrupted("x", signal_number=15))
         ((SKIPPED, FAILED), "failed", 3),
     ],
 )
-def test_status_and_exit_code_follow_from_the_scopes(scopes, status: str, exit_code: int):
+def test_status_and_exit_code_follow_from_the_scopes(
+    scopes: tuple[ScopeReport, ...], status: str, exit_code: int
+) -> None:
     assert (report(*scopes).status, report(*scopes).exit_code) == (status, exit_code)
 
 
-def test_error_outside_any_scope_decides_the_exit_code():
+def test_error_outside_any_scope_decides_the_exit_code() -> None:
     failed = report(DONE, error=ConfigurationError("x"))
     assert (failed.status, failed.exit_code) == ("failed", 78)
 
@@ -83,24 +86,24 @@ def test_error_outside_any_scope_decides_the_exit_code():
         (ValueError("x"), 1, "failed"),
     ],
 )
-def test_every_error_has_its_exit_code_and_status(error: Exception, exit_code: int, status: str):
+def test_every_error_has_its_exit_code_and_status(error: Exception, exit_code: int, status: str) -> None:
     assert exit_code_of(error) == exit_code
     assert stopped_status(exit_code) == status
 
 
-def test_counts_add_up_over_scopes():
+def test_counts_add_up_over_scopes() -> None:
     assert report(DONE, DONE).counts == {"read": 4}
 
 
-def test_keys_of_the_json_object_are_frozen():
+def test_keys_of_the_json_object_are_frozen() -> None:
     value = report(DONE, FAILED).as_json()
     assert list(value) == [
         "job", "run_id", "correlation_id", "status", "degraded", "dry_run", "exit_code", "started_at", "finished_at",
         "duration_ms", "counts", "peak_memory_bytes", "dropped_log_lines", "notes", "scopes", "error",
     ]  # fmt: skip
     assert value["error"] == {"class": "SourceError", "message": "x", "hint": ""}
-    scopes = value["scopes"]
-    assert isinstance(scopes, list)
+    assert isinstance(value["scopes"], list)
+    scopes = cast("list[dict[str, object]]", value["scopes"])
     assert list(scopes[0]) == [
         "scope", "status", "degraded", "exit_code", "started_at", "finished_at", "duration_ms", "counts", "metrics",
         "notes", "error", "evidence",

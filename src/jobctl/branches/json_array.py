@@ -27,12 +27,15 @@ TYPED_DEPTH = 100_000  # brackets below are counted, not remembered
 RECOVERIES = 100  # each reads the rest of the element again
 
 _SPACES = b" \t\r\n"
-_STRING = re.compile(rb'(?:[^"\\\n]++|\\[^\n])*+')
-_INSIDE = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\\n]++|\\[^\n])*+")*+')
-_BETWEEN = re.compile(rb'(?:[^"\[\]{},]++|"(?:[^"\\\n]++|\\[^\n])*+")*+')
+# Groups are repeated a bounded number of times, as each time takes memory until the match ends. What is left after the
+# bound is a string, or the rest of one, and read as such. No part can match in two ways, so nothing is tried twice.
+_STRING = re.compile(rb'[^"\\\n]*(?:\\[^\n][^"\\\n]*){0,1000}')
+_SHORT_STRING = rb'"[^"\\\n]*(?:\\[^\n][^"\\\n]*){0,20}"'
+_INSIDE = re.compile(rb'[^"\[\]{}]*(?:%b[^"\[\]{}]*){0,200}' % _SHORT_STRING)
+_BETWEEN = re.compile(rb'[^"\[\]{},]*(?:%b[^"\[\]{},]*){0,200}' % _SHORT_STRING)
 _BYTE = re.compile(rb"[^ \t\r\n]")
-_NEXT_COMMA = re.compile(rb"[ \t\r\n]*+,")
-_NEXT_OBJECT = re.compile(rb"\}[ \t\r\n]*+,[ \t\r\n]*+(?=\{)")
+_NEXT_COMMA = re.compile(rb"[ \t\r\n]*,")
+_NEXT_OBJECT = re.compile(rb"\}[ \t\r\n]*,[ \t\r\n]*(?=\{)")
 
 _QUOTE, _COMMA, _NEWLINE = b'",\n'
 _OPEN_OBJECT, _CLOSE_OBJECT, _OPEN_ARRAY, _CLOSE_ARRAY = b"{}[]"
@@ -196,8 +199,8 @@ class _Splitter:
         if self._escaped:
             self._escaped = False
             position += data[position] != _NEWLINE
-        match = _STRING.match(data, position)
-        position = match.end() if match else position
+        while (match := _STRING.match(data, position)) and match.end() > position:
+            position = match.end()
         if data[position : position + 1] == b"\\":
             position += 1
             self._escaped = position == len(data)

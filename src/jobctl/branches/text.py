@@ -14,9 +14,6 @@ KEPT_BYTES = 64 * 1024  # of a record that is too long
 MENDED = 1_000_000  # characters of one record
 
 _BAD = re.compile("[\0\ud800-\udfff]")
-# One step: everything up to the next character that must be escaped, escape pairs taken whole so that a backslash
-# before such a character is known to be a single one.
-_UP_TO_BAD = re.compile(r"((?:[^\\\0\ud800-\udfff]++|\\[^\0\ud800-\udfff])*+)(\\?)([\0\ud800-\udfff])", re.DOTALL)
 
 
 class Digest(Protocol):
@@ -42,10 +39,11 @@ def mended(text: str) -> str:
         return text
     out: list[str] = []
     end = 0
-    while match := _UP_TO_BAD.match(text, end):  # never a search: it would try again from each character of the rest
-        before, backslash, bad = match.groups()
-        out.append(f"{before}{backslash and chr(92) + ' '}\\u{ord(bad):04x}")
-        end = match.end()
+    for bad in _BAD.finditer(text):
+        before = text[end : bad.start()]
+        backslashes = len(before) - len(before.rstrip("\\"))  # of an even number each two are a pair
+        out.append(f"{before}{' ' * (backslashes % 2)}\\u{ord(bad[0]):04x}")
+        end = bad.end()
         if len(out) > MENDED:  # six characters for one: a record of nothing else would grow over any limit
             whole = text.encode(errors="surrogatepass")
             return cut(whole, len(whole), new_digest(whole))

@@ -58,7 +58,7 @@ def _int(digits: str) -> int | _HugeNumber:
     return int(digits) if len(digits) <= _SURE_DIGITS else _HugeNumber()
 
 
-_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]|[\]}]', re.DOTALL)
+_SIGNS = re.compile(r'\\.|["\[{\]}]', re.DOTALL)  # an escape is taken whole, so that its quote ends no string
 
 
 def _is_too_deep(payload: str) -> bool:
@@ -66,9 +66,14 @@ def _is_too_deep(payload: str) -> bool:
     if payload.count("[") + payload.count("{") <= MAX_DEPTH:
         return False
     depth = 0
-    for token in _BRACKETS.finditer(payload):
+    in_string = False
+    for token in _SIGNS.finditer(payload):
         sign = token[0]
-        if sign in "[{":
+        if sign == '"':
+            in_string = not in_string
+        elif in_string:
+            continue
+        elif sign in "[{":
             depth += 1
             if depth > MAX_DEPTH:
                 return True

@@ -12,7 +12,7 @@ from jobctl.items.normalise.text import clean
 
 # Narrow on purpose: what it admits, the parser would return unchanged.
 _IN_FORM = re.compile(
-    r"https?://(?!xn--)[a-z0-9]+(?:[.-](?!xn--)[a-z0-9]+)*\.[a-z]+/(?:[A-Za-z0-9_~/?&=+-]++|(?<=\w)\.)*+", re.ASCII
+    r"https?://(?!xn--)[a-z0-9]+(?:[.-](?!xn--)[a-z0-9]+)*\.[a-z]+(?=/)(?!.*\W\.)[A-Za-z0-9_~/?&=+.-]*", re.ASCII
 )
 # A scheme that is not a host with its port: "mailto:x", but not "example.org:8080".
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+-]*:(?![0-9])")

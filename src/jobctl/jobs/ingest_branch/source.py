@@ -28,11 +28,18 @@ def ready_branch(conn: psycopg.Connection, slug: str, *, now: datetime, max_age:
     age = now - branch.loaded_at
     if allowed is not None and age > allowed:
         raise SourceError(
-            f"branch {slug!r} was last loaded {format_duration(age.total_seconds())} ago, "
+            f"branch {slug!r} was last loaded {_rough(age)} ago, "
             f"more than the {format_duration(allowed.total_seconds())} it may be old",
             hint=f"load it (jobctl branch load {slug} FILE), or accept its age with --max-age",
         )
     return branch
+
+
+def _rough(age: timedelta) -> str:
+    """An age as one says it: of days nobody counts the seconds."""
+    seconds = age.total_seconds()
+    unit = 3_600 if seconds > 86_400 else 60 if seconds > 3_600 else 1
+    return format_duration(seconds // unit * unit)
 
 
 SAMPLE = """
