@@ -1,5 +1,6 @@
 """What a file's bytes become: records one by one, none lost, none that takes others along."""
 
+import contextlib
 import gzip
 import io
 import json
@@ -249,6 +250,25 @@ def test_an_array_that_is_cut_or_followed_by_more_is_refused(data: bytes) -> Non
 def test_deep_nesting_is_an_element_like_any_other(depth: int) -> None:
     deep = b'{"a":' + b"[" * depth + b"]" * depth + b"}"
     assert array(b"[1, " + deep + b", 2]", 8192) == ["1", deep.decode(), "2"]
+
+
+@pytest.mark.parametrize("count", [1, 19, 20, 21, 199, 200, 201, 999, 1_000, 1_001, 5_000])
+def test_strings_may_be_many_and_have_many_escapes(count: int) -> None:
+    """Some matches are bounded, so that they take little memory: what is beyond the bound is read all the same."""
+    escapes, flat = '\\"]},[{\\\\' * count, {f"{n}, ]": "\\" for n in range(count)}
+    values = [escapes, [escapes, 1], {"a": escapes}, flat, *flat]
+    assert [json.loads(element) for element in array(json.dumps(values).encode())] == values
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b'"', b"\\", b'\\"', b'"\\', b'""', b'"\n', b'"a\n', b'"a",', b"[", b"]", b"{", b"}", b"},", b'{"a":"\\"[",'],
+)
+@pytest.mark.parametrize("start", [b"[", b'["', b'[{"'])
+def test_no_array_takes_quadratic_time(start: bytes, part: bytes) -> None:
+    """Nothing is asserted on time: with a quadratic pattern this test takes minutes and is noticed."""
+    with contextlib.suppress(DataError):
+        array(start + part * (250_000 // len(part)) + b'"}]')
 
 
 @pytest.mark.usefixtures("small_records")

@@ -205,6 +205,11 @@ def test_brackets_inside_strings_are_not_nesting() -> None:
     assert accepted('{"id": 1, "title": "' + "[" * 400 + r'\"{", "junk": "\ud800"}').name == "[" * 400 + '"{'
 
 
+def test_a_string_that_nothing_ends_does_not_take_quadratic_time() -> None:
+    """Nothing is asserted on time: tried again from each quote, this text takes a quarter of an hour and is noticed."""
+    assert refused("[" + "[]," * 400 + '"' + '\\"' * 400_000).reason == "invalid_json"
+
+
 @pytest.mark.parametrize(
     ("member", "reason", "field"),
     [

@@ -5,8 +5,10 @@ trusted: there the limits are set inside every transaction (`transaction`), no s
 is never used. A pooler is recognised by the backend's pid: PgBouncer gives its client a number of its own.
 """
 
+import os
+import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psycopg
@@ -110,6 +112,12 @@ def locate(
         with translated():
             check(conn)
     return Database(dsn, application_name, pooled, limits or Limits())
+
+
+def widen_send_buffer(conn: psycopg.Connection, size: int) -> None:
+    """Let the kernel take this many bytes at once, if it will: for connections that send large blocks."""
+    with suppress(OSError), socket.socket(fileno=os.dup(conn.fileno())) as ours:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
 
 
 def _settings_statement(limits: Limits, *, local: bool) -> sql.Composed:
