@@ -7,20 +7,17 @@ newer one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 import psycopg
 
-# What a line begins with, before the item's own columns of `copy_text.COPY_COLUMNS`.
-LINE_HEAD = ("item_id", "branch_id", "record_key", "source_version", "payload_hash", "content_hash", "rules",
-             "run_id", "first_seen_at", "last_changed_at")  # fmt: skip
-
+# A line begins with item_id, branch_id, record_key, source_version, payload_hash, content_hash, rules and run_id; then
+# come the item's own columns, `copy_text.COPY_COLUMNS`. The times are the server's: to parse two of them for each row
+# would cost more than all the rest of its head.
 COPY_NEW = """
 COPY core.items (item_id, branch_id, record_key, source_version, payload_hash, content_hash, rules,
-    run_id, first_seen_at, last_changed_at,
-    name, kind, street, city, region, postal_code, country, latitude, longitude, geo_cell, url, attributes, flags,
-    derived, source_updated_at)
+    run_id, name, kind, street, city, region, postal_code, country, latitude, longitude, geo_cell, url, attributes,
+    flags, derived, source_updated_at)
 FROM STDIN
 """
 
@@ -31,13 +28,12 @@ def insert_new(conn: psycopg.Connection, lines: str) -> None:
         copy.write(lines)
 
 
-CREATE_STAGING = "CREATE TEMPORARY TABLE staged_items (LIKE core.items) ON COMMIT DROP"
+CREATE_STAGING = "CREATE TEMPORARY TABLE staged_items (LIKE core.items INCLUDING DEFAULTS) ON COMMIT DROP"
 
 COPY_STAGED = """
 COPY pg_temp.staged_items (item_id, branch_id, record_key, source_version, payload_hash, content_hash, rules,
-    run_id, first_seen_at, last_changed_at,
-    name, kind, street, city, region, postal_code, country, latitude, longitude, geo_cell, url, attributes, flags,
-    derived, source_updated_at)
+    run_id, name, kind, street, city, region, postal_code, country, latitude, longitude, geo_cell, url, attributes,
+    flags, derived, source_updated_at)
 FROM STDIN
 """
 
@@ -48,7 +44,7 @@ SELECT FROM core.items WHERE item_id IN (SELECT item_id FROM pg_temp.staged_item
 UPDATE_CHANGED = """
 UPDATE core.items AS i
 SET record_key = s.record_key, source_version = s.source_version, payload_hash = s.payload_hash,
-    content_hash = s.content_hash, rules = s.rules, run_id = s.run_id, last_changed_at = s.last_changed_at,
+    content_hash = s.content_hash, rules = s.rules, run_id = s.run_id, last_changed_at = now(),
     name = s.name, kind = s.kind, street = s.street, city = s.city, region = s.region, postal_code = s.postal_code,
     country = s.country, latitude = s.latitude, longitude = s.longitude, geo_cell = s.geo_cell, url = s.url,
     attributes = s.attributes, flags = s.flags, derived = s.derived, source_updated_at = s.source_updated_at,
@@ -99,15 +95,15 @@ def merge_known(conn: psycopg.Connection, lines: str) -> Merged:
 # A tombstone: the row stays, with the time of its withdrawal. Zero rows for one that is withdrawn already.
 WITHDRAW = """
 UPDATE core.items
-SET withdrawn_at = %(now)s, last_changed_at = %(now)s, run_id = %(run_id)s
+SET withdrawn_at = now(), last_changed_at = now(), run_id = %(run_id)s
 WHERE item_id IN (SELECT item_id FROM core.items WHERE item_id = ANY(%(item_ids)s) ORDER BY item_id FOR UPDATE)
   AND withdrawn_at IS NULL
 RETURNING item_id
 """
 
 
-def withdraw(conn: psycopg.Connection, item_ids: Sequence[int], *, run_id: UUID, now: datetime) -> list[int]:
-    rows = conn.execute(WITHDRAW, {"item_ids": list(item_ids), "run_id": run_id, "now": now}).fetchall()
+def withdraw(conn: psycopg.Connection, item_ids: Sequence[int], *, run_id: UUID) -> list[int]:
+    rows = conn.execute(WITHDRAW, {"item_ids": list(item_ids), "run_id": run_id}).fetchall()
     return [row[0] for row in rows]
 
 

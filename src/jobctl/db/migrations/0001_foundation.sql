@@ -209,8 +209,8 @@ CREATE TABLE core.items (
     content_hash uuid NOT NULL,
     rules text NOT NULL,
     run_id uuid NOT NULL,
-    first_seen_at timestamptz NOT NULL,
-    last_changed_at timestamptz NOT NULL,
+    first_seen_at timestamptz NOT NULL DEFAULT now(),
+    last_changed_at timestamptz NOT NULL DEFAULT now(),
     withdrawn_at timestamptz
 );
 CREATE UNIQUE INDEX items_by_record ON core.items (branch_id, record_key);

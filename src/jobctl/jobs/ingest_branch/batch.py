@@ -7,7 +7,7 @@ batch along.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from jobctl.items.copy_text import content_hash, copy_field, copy_line, item_text
+from jobctl.items.copy_text import content_hash, copy_field, item_text
 from jobctl.items.item import Item
 from jobctl.items.record import Reason, Rejection, Valid, Validator
 from jobctl.jobs.ingest_branch.pages import Page
@@ -21,7 +21,6 @@ class Stamp:
     branch_id: str
     run_id: str
     rules: str
-    now: str
     model_version: str
 
 
@@ -53,7 +52,7 @@ def judge(page: Page, validator: Validator, normalise: Callable[[Valid], Item], 
     rejects: list[Reject] = []
     accepted_again: list[int] = []
     validate = validator.validate
-    after_hash = (stamp.rules, stamp.run_id, stamp.now, stamp.now)
+    branch_id, tail = stamp.branch_id, f"{stamp.rules}\t{stamp.run_id}"
     for row in page.to_judge:
         record_no, key, source_version, payload_hash, payload, is_new, has_reject, size, _, _ = row
         judged = _too_large(size) if payload is None else validate(payload)
@@ -63,9 +62,8 @@ def judge(page: Page, validator: Validator, normalise: Callable[[Valid], Item], 
         text = item_text(normalise(judged))  # pyright: ignore[reportArgumentType]  # narrowed by class
         digest = content_hash(text)
         key_text = key if key.isalnum() else copy_field(key)
-        line = copy_line(
-            text, (record_no, stamp.branch_id, key_text, source_version, payload_hash, digest, *after_hash)
-        )
+        head = f"{record_no}\t{branch_id}\t{key_text}\t{source_version}\t{payload_hash}\t{digest}\t{tail}"
+        line = f"{head}\t{text}\n"
         if is_new:
             new_items.append(line)
             new_tasks.append(embedding_line(record_no, stamp.model_version, digest, stamp.run_id))

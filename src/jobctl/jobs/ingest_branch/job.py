@@ -11,6 +11,7 @@ which reads everything again.
 Reading, judging and writing overlap: while one batch is written, the next is judged and the one after that is read.
 """
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -76,6 +77,9 @@ class Options:
 def ingest_branch(run: Run, options: Options) -> Outcome:
     """Read, judge and write one branch, which is the run's scope."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    # Hundreds of thousands of rows are made and dropped here without a circle among them.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
     ingest = _Ingest(run, options)
     again = retrying(_is_recoverable, within_s=120, sleep=run.stop.event.wait)
     # What a dry run has done is rolled back, so there is no checkpoint to go on from.
@@ -200,7 +204,6 @@ class _Ingest:
             branch_id=str(branch.branch_id),
             run_id=str(self._run.run_id),
             rules=rules,
-            now=self._run.now.isoformat(),
             model_version=self._options.model_version,
         )
         return lambda page: batches.judge(page, validator, normalise, stamp)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
+from operator import itemgetter
 from typing import LiteralString, cast
 
 import psycopg
@@ -49,7 +50,7 @@ START = Position(0, -1)
 # (record_no, record_key, source_version, payload_hash, payload or None when too large, is new, has an open reject,
 # payload bytes, verdict, changed_xid): text where it is only passed on. A class here would cost a tenth of the run.
 Row = tuple[str, str, str, str, str | None, bool, bool, int, str, str]
-VERDICT = 8
+BYTES, VERDICT = 7, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +128,18 @@ class Reader:
         rows: list[Row] = self.conn.execute(PAGE, self._parameters(position)).fetchall()
         if not rows:
             return None
-        verdicts = Counter(row[VERDICT] for row in rows)
-        to_judge = [row for row in rows if row[VERDICT] == "judge"]
+        verdicts = Counter(map(itemgetter(VERDICT), rows))
+        all_to_judge = verdicts["judge"] == len(rows)
+        to_judge = rows if all_to_judge else [row for row in rows if row[VERDICT] == "judge"]
+        gone = () if all_to_judge else [row for row in rows if row[VERDICT] in ("gone", "withdraw")]
         return Page(
             to_judge=to_judge,
-            to_withdraw=[int(row[0]) for row in rows if row[VERDICT] == "withdraw"],
+            to_withdraw=[int(row[0]) for row in gone if row[VERDICT] == "withdraw"],
             read=len(rows) - verdicts["gone"] - verdicts["withdraw"],
             unchanged=verdicts["unchanged"],
             rejected=verdicts["rejected"],
             skipped=verdicts["skipped"],
-            bytes=sum(row[7] for row in rows if row[VERDICT] not in ("gone", "withdraw")),
+            bytes=sum(map(itemgetter(BYTES), rows)) - sum(row[BYTES] for row in gone),
             end=Position(int(rows[-1][9]), int(rows[-1][0])),
             scanned=len(rows),
         )

@@ -85,7 +85,7 @@ def _write_rows(run: Run, conn: psycopg.Connection, batch: Batch, *, model_versi
     judgements.refuse(conn, refusals, run_id=run.run_id, rules=rules)
     judgements.resolve(conn, batch.accepted_again, resolution="accepted", run_id=run.run_id)
     if page.to_withdraw:
-        gone = items.withdraw(conn, page.to_withdraw, run_id=run.run_id, now=run.now)
+        gone = items.withdraw(conn, page.to_withdraw, run_id=run.run_id)
         queue.cancel_embeddings(conn, gone)
         judgements.resolve(conn, page.to_withdraw, resolution="withdrawn", run_id=run.run_id)
         withdrawn = len(gone)
