@@ -432,7 +432,7 @@ def test_page_query_reads_a_range_of_an_index_however_large_the_tables(
         reader = pages.Reader(database, reading, source.branch_id, "r", 100, 1_000_000, 1_000_000)
         for statement in (pages.PAGE, pages.STRETCH):
             parameters = {**reader._parameters(pages.START), "stretch": 1000}
-            plan = reading.execute(sql.SQL("EXPLAIN {}").format(sql.SQL(statement)), parameters).fetchall()
+            plan = reading.execute(sql.SQL("EXPLAIN {}").format(statement), parameters).fetchall()
             text = "\n".join(row[0] for row in plan)
             assert "records_by_change" in text
             assert "Seq Scan" not in text

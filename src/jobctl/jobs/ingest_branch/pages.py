@@ -20,6 +20,7 @@ from operator import itemgetter
 from typing import LiteralString, cast
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import class_row
 
 from jobctl.db.connection import Database
@@ -31,8 +32,9 @@ def _sql(name: str) -> LiteralString:
     return cast(LiteralString, text)
 
 
-PAGE = _sql("page.sql")
-STRETCH = _sql("stretch.sql")
+_VERDICT = sql.SQL(_sql("verdict.sql"))
+PAGE = sql.SQL(_sql("page.sql")).format(verdict=_VERDICT)
+STRETCH = sql.SQL(_sql("stretch.sql")).format(verdict=_VERDICT)
 STRETCH_RECORDS = 50_000
 
 

@@ -9,16 +9,7 @@ SELECT count(*) AS scanned,
     pg_catalog.max(ARRAY[changed_xid::text::bigint, record_no]) AS last_position
 FROM (
     SELECT r.record_no, r.changed_xid, r.payload_bytes,
-        CASE
-            WHEN r.withdrawn_at IS NOT NULL AND j.record_no IS NULL
-                AND (i.item_id IS NULL OR i.withdrawn_at IS NOT NULL) THEN 'gone'
-            WHEN r.withdrawn_at IS NOT NULL THEN 'withdraw'
-            WHEN i.payload_hash = r.payload_hash AND i.rules = %(rules)s AND i.withdrawn_at IS NULL
-                AND j.record_no IS NULL THEN 'unchanged'
-            WHEN j.payload_hash = r.payload_hash AND j.rules = %(rules)s THEN 'rejected'
-            WHEN i.source_version > r.source_version THEN 'skipped'
-            ELSE 'judge'
-        END AS verdict
+        {verdict} AS verdict
     FROM branch.records AS r
     LEFT JOIN core.items AS i ON i.item_id = r.record_no
     LEFT JOIN branch.rejects AS j ON j.record_no = r.record_no AND j.resolved_at IS NULL
