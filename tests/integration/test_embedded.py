@@ -323,7 +323,7 @@ def test_root_opens_no_parent_directory_and_says_where_to_go(bench: Bench) -> No
 @pytest.mark.skipif(not is_root(), reason="needs root")
 def test_root_copies_binaries_that_the_account_cannot_reach(bench: Bench) -> None:
     if bench.bin_dir is not None:
-        pytest.skip("a distribution's PostgreSQL keeps its parts apart and is always reachable")
+        pytest.skip("not on this platform: a distribution's PostgreSQL keeps its parts apart, and is always reachable")
     install = embedded_binaries.newest().bin_dir.parent
     closed = bench.data_dir.parent / "closed"
     closed.mkdir(mode=0o700)
