@@ -103,8 +103,11 @@ def configure(
     stream: TextIO | None = None,
     verbose: bool = False,
     quiet: bool = False,
+    keep_stdout: bool = False,
 ) -> None:
-    """Log to the file of the settings (`-` is stdout) and to `stream`, each if there is one.
+    """Log to the file of the settings and to `stream`, each if there is one.
+
+    The file `-` is stdout, or stderr when `keep_stdout` says that stdout is for something else.
 
     `verbose` adds debug lines; `quiet` keeps all but errors off the stream, and changes nothing about the file."""
     level = logging.DEBUG if verbose else logging.getLevelNamesMapping()[settings.log_level]
@@ -120,7 +123,7 @@ def configure(
         root.addHandler(logging.NullHandler())  # else Python prints the warnings of libraries to stderr
     handlers: list[_LineHandler] = []
     if settings.log_file == Path("-"):
-        handlers.append(_StreamHandler(sys.stdout))
+        handlers.append(_StreamHandler(sys.stderr if keep_stdout else sys.stdout))
     elif settings.log_file is not None:
         handlers.append(_FileHandler(settings.log_file))
     if stream is not None:

@@ -207,7 +207,7 @@ class Settings(BaseModel):
     degraded_reject_share: Share = 0.05
     max_withdraw_share: Share = 0.2
     h3_resolution: Annotated[int, Field(ge=0, le=15)] = 8
-    embed_model_version: Annotated[str, Field(min_length=1)] = "wordllama-256-v1"
+    embed_model_version: Annotated[str, Field(pattern=r"^[!-\[\]-~]+$")] = "wordllama-256-v1"
     run_as_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]*\$?$")] = "jobctl"
 
     def max_runtime_of(self, job: str) -> int:

@@ -187,6 +187,52 @@ def test_pages_end_where_their_payloads_reach_the_memory_limit(
     assert min(sizes) >= 1
 
 
+def test_record_larger_than_the_limit_does_not_let_the_page_pass_over_those_before_it(
+    source: Source, database: Database
+) -> None:
+    """Its own size, equal to the sum of what came before, must not look like the first of a page."""
+    for key in "abc":
+        source.put(key, '{"id": "%s", "name": "%s"}' % (key, "x" * (900 - 23)))  # noqa: UP031 - braces
+    source.put("d", "y" * 2_700)
+    sizes = source.conn.execute("SELECT payload_bytes FROM branch.records ORDER BY record_no").fetchall()
+    assert sizes == [(900,), (900,), (900,), (2_700,)]
+    with database.connect() as reading:
+        reader = pages.Reader(database, reading, source.branch_id, "r", 100, 2_000, 1_000)
+        first = reader.next_page(pages.START, look_ahead=False)
+        assert first is not None
+        assert [row[1] for row in first.to_judge] == ["a", "b"]
+        second = reader.next_page(first.end, look_ahead=False)
+        assert second is not None
+        assert [row[1] for row in second.to_judge] == ["c", "d"]
+
+
+def test_branch_restored_from_another_cluster_is_read_again(source: Source, ingest: Ingest) -> None:
+    for key in "abc":
+        source.place(key)
+    ingest()
+    source.place("d")
+    # What a dump brings along: positions that this cluster has not reached.
+    source.conn.execute("UPDATE branch.records SET changed_xid = '4000000000'::xid8")
+    source.conn.execute('UPDATE ops.checkpoints SET position = position || \'{"xid": "4000000000"}\'')
+    with pytest.raises(SourceError, match="another PostgreSQL"):
+        ingest(dry_run=True)
+    assert brief(ingest()) == {"read": 4, "inserted": 1, "unchanged": 3, "enqueued": 1}
+    assert "restored_branch_adopted" in ingest.events
+    source.place("e")
+    assert brief(ingest()) == {"read": 1, "inserted": 1, "enqueued": 1}
+
+
+def test_mapped_field_is_missed_also_when_the_first_pages_need_no_judging(source: Source, ingest: Ingest) -> None:
+    for number in range(30):
+        source.place(f"k{number:02}")
+    ingest()
+    source.conn.execute("UPDATE branch.records SET payload = replace(payload, '\"city\"', '\"town\"')")
+    source.place("new", city=None)
+    source.conn.execute("UPDATE branch.records SET payload = replace(payload, '\"city\"', '\"town\"')")
+    with pytest.raises(SourceError, match="city"):
+        ingest(full=True, batch_size=10)
+
+
 def test_rejected_record_that_is_mended_becomes_an_item_and_its_reject_is_closed(
     source: Source, ingest: Ingest, conn: psycopg.Connection
 ) -> None:

@@ -57,7 +57,7 @@ STOPPED = scope("interrupted", error=Interrupted("x", signal_number=15))
         ((AWAY, FAILED), "failed", 1),
         ((DONE, TIMEOUT), "timeout", 124),
         ((DONE, STOPPED), "interrupted", 143),
-        ((SKIPPED, FAILED), "failed", 3),
+        ((SKIPPED, FAILED), "failed", 1),
     ],
 )
 def test_status_and_exit_code_follow_from_the_scopes(

@@ -48,5 +48,12 @@ def _tell(error: Exception) -> int:
 
     if isinstance(error, BrokenPipeError):
         return EXIT_FAILED
+    if "psycopg" in sys.modules:
+        import psycopg
+
+        from jobctl.db.sqlstate import explain
+
+        if isinstance(error, psycopg.Error):
+            error = explain(error)
     render.print_error(error, as_json="--json" in sys.argv, redact=session.redactor().text)
     return exit_code_of(error)

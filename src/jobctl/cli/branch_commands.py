@@ -305,7 +305,8 @@ def rejects(
         return
     branch_views.print_rejects(shown)
     if following is not None:
-        note(f"More: jobctl branch rejects {slug} --after {following}")
+        again = f" --reason {reason}" if reason else ""
+        note(f"More: jobctl branch rejects {slug}{again} --limit {limit} --after {following}")
 
 
 @app.command(

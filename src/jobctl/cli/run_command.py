@@ -64,7 +64,7 @@ def run(
         version=__version__,
         command=redactor.text(shlex.join(["jobctl", *sys.argv[1:]]), limit=1_000),
     )
-    log.configure(settings, redactor, verbose=output.verbose, quiet=output.quiet)
+    log.configure(settings, redactor, verbose=output.verbose, quiet=output.quiet, keep_stdout=output.as_json)
     log.bind(job=job, run_id=str(run_id), correlation_id=identity.correlation_id)
     report = run_job(
         JobCall(
@@ -156,7 +156,8 @@ def summary(report: RunReport) -> list[str]:
     for scope in report.scopes:
         name = scope.scope or "no scope"
         if scope.status != COMPLETED or not scope.counts.get("read"):
-            lines.append(f"  {name}: {scope.status}")
+            why = f": {render.one_line(scope.error.message)} ({scope.error.hint})" if scope.error else ""
+            lines.append(f"  {name}: {scope.status}{why}")
         if scope.counts.get("read") and scope.metrics:
             parts = " + ".join(f"{scope.counts.get(count, 0):,} {count}" for count in ADD_UP)
             lines += [

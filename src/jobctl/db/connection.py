@@ -64,6 +64,7 @@ class Database:
             )
             if self.pooled:
                 conn.prepare_threshold = None
+                conn.execute("SET timezone TO 'UTC'")  # one of the few that a pooler keeps for each client
             else:
                 conn.execute(_settings_statement(limits or self.limits, local=False))
         return conn

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from jobctl.errors import ConfigurationError, DatabaseUnavailable, DataError, JobctlError, MaxRuntimeExceeded
+from jobctl.errors import ConfigurationError, DatabaseUnavailable, DataError, JobctlError
 
 # Worth another try at once, in the same run: the statement left nothing behind.
 CONFLICT = frozenset({"40001", "40P01", "55P03"})
@@ -16,6 +16,8 @@ CONFLICT = frozenset({"40001", "40P01", "55P03"})
 AWAY_CLASSES = ("08", "53", "57P", "58", "25P03")
 # Settings, privileges, an address that is not a PostgreSQL: nothing gets better by trying.
 REFUSED_CLASSES = ("28", "3D", "3F", "42", "0A", "25006")
+
+REFUSED_AT_LOG_IN = ("password authentication", "does not exist", "no pg_hba.conf entry", "permission denied for")
 
 
 def is_conflict(error: BaseException) -> bool:
@@ -37,7 +39,8 @@ def explain(error: psycopg.Error) -> JobctlError:
     text = error.diag.message_primary or str(error).strip() or type(error).__name__
     if state is None:
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-            if "password authentication" in text or "no password supplied" in text:
+            refused = "FATAL:" in text and any(words in text for words in REFUSED_AT_LOG_IN)
+            if refused or "no password supplied" in text:
                 # The client library gives no SQLSTATE for a refused log-in; the server's own words are all there is.
                 return ConfigurationError(f"PostgreSQL refused the log-in: {text}", hint="check DATABASE_URL")
             return DatabaseUnavailable(
@@ -48,7 +51,9 @@ def explain(error: psycopg.Error) -> JobctlError:
             return ConfigurationError("the database address is not usable", hint="check DATABASE_URL")
         return JobctlError(f"PostgreSQL client error: {text}")
     if state == "57014":
-        return MaxRuntimeExceeded(f"a statement was cancelled: {text}") if "user request" in text else JobctlError(text)
+        # Not by the run itself: what a run cancels has a reason of its own, which outranks this.
+        hint = "cancelled by somebody, or longer than JOBCTL_STATEMENT_TIMEOUT_MS; run it again"
+        return JobctlError(f"a statement was ended: {text}", hint=hint)
     if state.startswith(AWAY_CLASSES):
         return DatabaseUnavailable(
             f"PostgreSQL went away ({state}): {text}", hint="the next run continues from the checkpoint"

@@ -24,7 +24,7 @@ import psycopg
 
 from jobctl import clock, log
 from jobctl.db.connection import Database
-from jobctl.db.sqlstate import is_connection_lost
+from jobctl.db.sqlstate import is_conflict, is_connection_lost
 from jobctl.errors import (
     EXIT_FAILED,
     DatabaseUnavailable,
@@ -103,6 +103,8 @@ def _work(call: JobCall, stop: Stop) -> RunReport:
                     control = stack.enter_context(database.connect(purpose="control"))
                 scopes.append(_run_scope(call, database, control, scope, stop.part()))
                 if stop.reason is not None:
+                    if nth + 1 < len(wanted):
+                        error = stop.reason  # the others were not begun, and the run says why
                     break
     except Exception as caught:  # noqa: BLE001 - also what nobody foresaw must be a report, redacted, and no stack trace
         error = caught
@@ -179,8 +181,11 @@ def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, s
                 ending = _do_the_work(call, database, control, scope, stop, granted, draft)
             return _closed(call, database, control, _timed(replace(ending, fence=granted.fence), started))
         except Exception as error:  # noqa: BLE001 - the same for one scope, which ends without the others
-            failed = replace(draft, error=call.reported(error))
-            return _recorded(call, control, _timed(failed, started))
+            failed = _timed(replace(draft, error=call.reported(error)), started)
+            with suppress(psycopg.Error):  # its own row, if it has one already
+                if _finished(call, control, failed):
+                    return failed
+            return _recorded(call, control, failed)
         finally:
             guard.release()
 
@@ -258,7 +263,7 @@ def _closed(call: JobCall, database: Database, control: psycopg.Connection, repo
     try:
         written = _finished(call, control, report)
     except psycopg.Error as error:
-        if not is_connection_lost(error):
+        if not (is_connection_lost(error) or is_conflict(error)):
             raise
         try:
             with database.connect(purpose="close") as conn:

@@ -129,7 +129,7 @@ SET status = %(status)s, exit_code = %(exit_code)s, finished_at = clock_timestam
     error_class = %(error_class)s, error_message = %(error_message)s, error_hint = %(error_hint)s,
     evidence = %(evidence)s
 WHERE h.run_id = %(run_id)s AND h.status = 'running'
-RETURNING h.scope
+RETURNING h.scope, h.counts
 """
 
 
@@ -144,8 +144,8 @@ def finish_silent(
     hint: str,
     evidence: Mapping[str, object],
     peak_memory_bytes: int,
-) -> list[str]:
-    """The scopes whose rows were still `running` and now tell how the worker ended."""
+) -> list[tuple[str, Mapping[str, int]]]:
+    """The scopes whose rows were still `running` and now tell how the worker ended, each with what it had committed."""
     rows = conn.execute(
         FINISH_SILENT,
         {
@@ -159,7 +159,7 @@ def finish_silent(
             "peak_memory_bytes": peak_memory_bytes,
         },
     ).fetchall()
-    return [row[0] for row in rows]
+    return [(row[0], row[1]) for row in rows]
 
 
 # A run is alive while the session that took its lock still holds it; nothing else is asked, no age is guessed.
@@ -195,14 +195,6 @@ STATUS = "SELECT status FROM ops.job_history WHERE run_id = %(run_id)s AND scope
 def status_of(conn: psycopg.Connection, run_id: UUID, scope: str) -> str | None:
     row = conn.execute(STATUS, {"run_id": run_id, "scope": scope}).fetchone()
     return row[0] if row else None
-
-
-ANY_ROW = "SELECT EXISTS (SELECT FROM ops.job_history WHERE run_id = %(run_id)s)"
-
-
-def has_rows(conn: psycopg.Connection, run_id: UUID) -> bool:
-    row = conn.execute(ANY_ROW, {"run_id": run_id}).fetchone()
-    return row is not None and row[0]
 
 
 BEAT = """

@@ -24,13 +24,13 @@ def after_death(call: JobCall, death: Death, started_at: datetime, started: floa
     error, evidence = _cause_of(call, death)
     reported = call.reported(error)
     status = stopped_status(reported.exit_code)
-    scopes: list[str] = []
+    scopes: list[ScopeReport] = []
     until = time.monotonic() + call.settings.kill_grace_s
     while not call.dry_run:
         try:
             database = call.open_database(call.identity.session_name)
             with database.connect(purpose="close") as conn, conn.transaction():
-                scopes = history.finish_silent(
+                ended = history.finish_silent(
                     conn,
                     call.identity.run_id,
                     status=status,
@@ -41,10 +41,12 @@ def after_death(call: JobCall, death: Death, started_at: datetime, started: floa
                     evidence=evidence,
                     peak_memory_bytes=death.peak_memory_bytes,
                 )
-                early = ScopeReport("", status, started_at, clock.utc_now(), 0, error=reported, evidence=evidence)
-                if not scopes and not history.has_rows(conn, call.identity.run_id):
-                    history.record(conn, call.identity, early, worker_pid=death.pid)
-                call.alert(conn, *(replace(early, scope=scope) for scope in scopes or [""]))
+                took_ms = clock.ms_since(started)
+                draft = ScopeReport("", status, started_at, clock.utc_now(), took_ms, error=reported, evidence=evidence)
+                scopes = [replace(draft, scope=scope, counts=counts) for scope, counts in ended]
+                if not scopes:  # it died before its first scope, or between two of them
+                    history.record(conn, call.identity, draft, worker_pid=death.pid)
+                call.alert(conn, *(scopes or [draft]))
             break
         except (psycopg.Error, JobctlError):
             if time.monotonic() > until:
@@ -59,10 +61,7 @@ def after_death(call: JobCall, death: Death, started_at: datetime, started: floa
         started_at=started_at,
         finished_at=ended_at,
         duration_ms=clock.ms_since(started),
-        scopes=[
-            ScopeReport(scope, status, started_at, ended_at, clock.ms_since(started), error=reported, evidence=evidence)
-            for scope in scopes
-        ],
+        scopes=scopes,
         error=reported,
         peak_memory_bytes=death.peak_memory_bytes,
     )

@@ -122,7 +122,8 @@ class RunReport:
         if stopped:
             return stopped[0]
         bad = [code for code in codes if code not in (EXIT_DONE, EXIT_DEGRADED)]
-        if bad and len(bad) == len(codes):
+        worked_on = sum(scope.status != SKIPPED for scope in self.scopes)
+        if bad and len(bad) == worked_on:
             return bad[0] if len(set(bad)) == 1 else EXIT_FAILED
         return EXIT_DEGRADED if bad or EXIT_DEGRADED in codes else EXIT_DONE
 

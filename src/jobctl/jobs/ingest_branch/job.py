@@ -26,6 +26,7 @@ from jobctl import clock
 from jobctl.branches.branch import Branch
 from jobctl.db.connection import widen_send_buffer
 from jobctl.db.sqlstate import is_conflict, is_connection_lost
+from jobctl.errors import JobctlError, SourceError
 from jobctl.items.normalise.normaliser import NORMALISER_VERSION, Normaliser
 from jobctl.items.record import Validator, compile_field_map
 from jobctl.jobs.ingest_branch import batch as batches
@@ -34,7 +35,6 @@ from jobctl.jobs.ingest_branch.batch import Batch, Stamp
 from jobctl.jobs.ingest_branch.pages import START, HeldBack, Page, Position, Reader
 from jobctl.jobs.ingest_branch.writer import Progress
 from jobctl.retry import retrying
-from jobctl.runtime.checkpoints import CheckpointMoved
 from jobctl.runtime.outcome import Outcome
 from jobctl.runtime.run import Run
 
@@ -92,7 +92,8 @@ def _is_recoverable(error: BaseException) -> bool:
     return (
         is_connection_lost(error)
         or is_conflict(error)
-        or isinstance(error, psycopg.errors.UniqueViolation | CheckpointMoved)
+        or isinstance(error, psycopg.errors.UniqueViolation)
+        or (isinstance(error, JobctlError) and error.try_again)
     )
 
 
@@ -121,6 +122,8 @@ class _Ingest:
             progress = Progress.of(run.checkpoint(read_conn), run.run_id, rules)
             if options.full and progress.batch_no == 0:
                 progress = replace(progress, position=START)
+            if source.positions_are_foreign(read_conn, branch, progress.position.xid):
+                progress = replace(progress, position=self._adopt(write_conn, branch))
             run.event("source_checked", branch=branch.slug, rules=rules, after_xid=progress.position.xid)
             reader = Reader(
                 run.database,
@@ -135,9 +138,13 @@ class _Ingest:
             reading = stack.enter_context(ThreadPoolExecutor(1, "read"))
             writing = stack.enter_context(ThreadPoolExecutor(1, "write"))
             written: Future[Progress] | None = None
+            fields_checked = False
             for page in self._pages(reader, reading, progress.position):
-                if written is None and page.to_judge:
+                if page.to_judge and not fields_checked:
+                    if written is not None:  # the connection is the writing thread's until then
+                        progress, written = written.result(), None
                     source.check_mapped_fields(write_conn, branch, validator)
+                    fields_checked = True
                 batch = judge(page)
                 if written is not None:
                     progress = written.result()
@@ -147,6 +154,18 @@ class _Ingest:
                     writer.write, run, write_conn, batch, progress, model_version=options.model_version
                 )
             return written.result() if written is not None else progress
+
+    def _adopt(self, conn: psycopg.Connection, branch: Branch) -> Position:
+        """The branch was restored from another cluster: its positions mean nothing here, so all is read again."""
+        if self._run.dry_run:
+            raise SourceError(
+                f"branch {branch.slug!r} was restored from another PostgreSQL and is to be read anew",
+                hint=f"run once without --dry-run: jobctl ingest-branch --branch {branch.slug}",
+            )
+        with self._run.effect(conn):
+            records = source.restamp(conn, branch)
+        self._run.event("restored_branch_adopted", level="warning", branch=branch.slug, records=records)
+        return START
 
     def outcome(self, progress: Progress) -> Outcome:
         counts = progress.counts

@@ -6,7 +6,8 @@ FROM (
     -- The range of the index; the bound keeps out what is not yet surely committed (see pages.py).
     SELECT *,
         pg_catalog.sum(CASE WHEN payload_bytes <= %(largest_payload_bytes)s THEN payload_bytes ELSE 0 END)
-            OVER (ORDER BY changed_xid, record_no ROWS UNBOUNDED PRECEDING) AS running_bytes
+            OVER (ORDER BY changed_xid, record_no ROWS UNBOUNDED PRECEDING) AS running_bytes,
+        pg_catalog.row_number() OVER (ORDER BY changed_xid, record_no) AS place
     FROM branch.records
     WHERE branch_id = %(branch_id)s
       AND (changed_xid, record_no) > (%(xid)s::xid8, %(record_no)s::bigint)
@@ -20,5 +21,5 @@ CROSS JOIN LATERAL (
     SELECT {verdict} AS verdict
 ) AS v
 -- A single record may be larger than a batch should be: the first is always taken.
-WHERE r.running_bytes <= %(batch_bytes)s OR r.running_bytes = r.payload_bytes
+WHERE r.running_bytes <= %(batch_bytes)s OR r.place = 1
 ORDER BY r.changed_xid, r.record_no

@@ -61,6 +61,27 @@ def check_mapped_fields(conn: psycopg.Connection, branch: Branch, validator: Val
         )
 
 
+# A number drawn here is below what the next transaction will get; one above it was drawn by another cluster.
+IS_FOREIGN = """
+SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) <= greatest(%(xid)s::xid8,
+    (SELECT changed_xid FROM branch.records WHERE branch_id = %(branch_id)s ORDER BY changed_xid DESC LIMIT 1))
+"""
+
+RESTAMP = "UPDATE branch.records SET changed_xid = pg_current_xact_id() WHERE branch_id = %(branch_id)s"
+
+
+def positions_are_foreign(conn: psycopg.Connection, branch: Branch, xid: int) -> bool:
+    """Whether the records' positions, or the checkpoint's, come from another PostgreSQL: a dump restored here."""
+    row = conn.execute(IS_FOREIGN, {"branch_id": branch.branch_id, "xid": str(xid)}).fetchone()
+    return row is not None and bool(row[0])
+
+
+def restamp(conn: psycopg.Connection, branch: Branch) -> int:
+    """Give every record a position of this cluster, inside a transaction. As long as it takes: it is done once."""
+    conn.execute("SET LOCAL statement_timeout TO 0")
+    return conn.execute(RESTAMP, {"branch_id": branch.branch_id}).rowcount
+
+
 COUNT_WITHDRAWN = """
 SELECT count(*) FROM branch.records AS r JOIN core.items AS i ON i.item_id = r.record_no
 WHERE r.branch_id = %(branch_id)s AND r.withdrawn_at IS NOT NULL AND i.withdrawn_at IS NULL
