@@ -13,7 +13,7 @@ FAILURES = frozenset({FAILED, TIMEOUT, INTERRUPTED, ABANDONED})
 
 
 def log_outcome(report: RunReport) -> None:
-    """`<job>.run_success=1` or `<job>.run_failure=1` with the duration, as the last line of a run."""
+    """`<job>.run_success=1` or `<job>.run_failure=1` with the duration, as the last line of a run's own work."""
     failed = report.status in FAILURES
     marker = f"{report.job}.{'run_failure' if failed else 'run_success'}"
     say = LOG.error if failed else LOG.info
