@@ -8,7 +8,6 @@ import psycopg
 from jobctl.db.connection import Database
 from jobctl.db.sqlstate import explain
 from jobctl.redact import Redactor
-from jobctl.runtime import delivery
 from jobctl.runtime.alerting import Who
 from jobctl.runtime.history import Identity
 from jobctl.runtime.outcome import ErrorReport, Outcome, ScopeReport
@@ -41,5 +40,9 @@ class JobCall:
 
     def alert(self, conn: psycopg.Connection, *reports: ScopeReport, who: Who | None = None) -> None:
         """Put what somebody must hear of into the outbox, inside the transaction of the reports' rows."""
+        if not self.settings.enable_slack_alerts:
+            return
+        from jobctl.runtime import delivery  # it brings an HTTP client along, which most runs do without
+
         who = who or Who(self.identity.job, self.identity.run_id, self.identity.host)
         delivery.keep(conn, self.settings, self.redactor, who, reports)

@@ -32,7 +32,7 @@ from jobctl.errors import (
     LockLost,
     UsageError,
 )
-from jobctl.runtime import delivery, history, markers
+from jobctl.runtime import history, markers
 from jobctl.runtime.alerting import Who
 from jobctl.runtime.call import JobCall
 from jobctl.runtime.guard import Grant, Guard
@@ -68,9 +68,12 @@ def run_job(call: JobCall) -> RunReport:
     markers.log_outcome(report)
     if call.settings.textfile_dir is not None and not call.dry_run:
         markers.write_textfile(report, call.settings.textfile_dir)
-    # A name of its own: the next holder of the lock may end the sessions that have this run's.
-    session_name = replace(call.identity, job="outbox").session_name
-    delivery.deliver(call.settings, call.redactor, report, lambda: call.open_database(session_name))
+    if call.settings.enable_slack_alerts:
+        from jobctl.runtime import delivery
+
+        # A name of its own: the next holder of the lock may end the sessions that have this run's.
+        session_name = replace(call.identity, job="outbox").session_name
+        delivery.deliver(call.settings, call.redactor, report, lambda: call.open_database(session_name))
     return report
 
 
