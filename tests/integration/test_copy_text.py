@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from jobctl.items.copy_text import content_hash, copy_line, item_text
+from jobctl.items.copy_text import content_hash, item_text
 from jobctl.items.item import COPY_COLUMNS, Item
 from jobctl.items.normalise.normaliser import Normaliser
 from jobctl.items.record import Valid, compile_field_map
@@ -28,7 +28,7 @@ def landed(conn: psycopg.Connection, items: list[Item]) -> list[tuple[object, ..
     conn.execute(TABLE)
     texts = [item_text(item) for item in items]
     with conn.cursor() as cursor, cursor.copy(COPY.encode()) as copy:
-        copy.write("".join(copy_line(text, (str(n), content_hash(text))) for n, text in enumerate(texts)))
+        copy.write("".join(f"{n}\t{content_hash(text)}\t{text}\n" for n, text in enumerate(texts)))
     return conn.execute(READ).fetchall()
 
 

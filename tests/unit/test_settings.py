@@ -223,7 +223,8 @@ def test_an_unknown_name_is_a_fault_that_says_which_was_meant(environ: dict[str,
 
 
 def test_names_of_others_are_not_ours_to_judge() -> None:
-    loaded({"PATH": "/bin", "DATABASE_URI": "x", "JOBCTL_TEST_PG_BIN": "/usr/lib/postgresql/15/bin"}, env="EDITOR=vi\n")
+    environ = {"PATH": "/bin", "DATABASE_URI": "x", "JOBCTL_TEST_PG_BIN": "/usr/lib/postgresql/15/bin"}
+    assert loaded(environ, env="EDITOR=vi\n").settings.database_url is None
 
 
 def test_a_near_miss_in_the_env_file_does_not_quietly_mean_the_embedded_server() -> None:
@@ -354,7 +355,7 @@ def test_limits_out_of_order_are_refused(environ: dict[str, str], says: str) -> 
 
 
 def test_limits_just_in_order_are_accepted() -> None:
-    loaded(
+    found = loaded(
         {
             "JOBCTL_LOCK_TIMEOUT_MS": "24999",
             "JOBCTL_STATEMENT_TIMEOUT_MS": "25000",
@@ -363,6 +364,7 @@ def test_limits_just_in_order_are_accepted() -> None:
             "JOBCTL_MAX_RUNTIME_S": "ingest-branch=3600,report=76",
         }
     )
+    assert found.settings.max_runtime_of("report") == 76
 
 
 def test_a_max_runtime_of_the_command_line_is_held_to_the_same_order() -> None:

@@ -67,8 +67,6 @@ def add(
     """Register or change a branch.
 
     Says what it is called, and where its records have our fields."""
-    from dataclasses import replace
-
     from jobctl.branches import store
     from jobctl.branches.branch import Definition, check_slug, parse_field_map
 
@@ -96,7 +94,7 @@ def add(
         _check_field_map(wanted)
         if existing is None:
             result, branch = "added", store.insert(conn, wanted)
-        elif replace(wanted) == existing.definition:
+        elif wanted == existing.definition:
             result, branch = "unchanged", existing
         elif not update:
             raise UsageError(

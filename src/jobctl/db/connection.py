@@ -85,7 +85,7 @@ def locate(
     application_name: str,
     limits: Limits | None = None,
     *,
-    check: Callable[[psycopg.Connection], None] = lambda conn: None,
+    check: Callable[[psycopg.Connection], None] | None = None,
 ) -> Database:
     """Connect once and see whether a pooler stands between, and whether it lets a transaction stay together.
 
@@ -110,8 +110,9 @@ def locate(
                     hint="set its pool_mode to transaction or session, or point DATABASE_URL at the server",
                 ) from error
             conn.execute("ROLLBACK")
-        with translated():
-            check(conn)
+        if check is not None:
+            with translated():
+                check(conn)
     return Database(dsn, application_name, pooled, limits or Limits())
 
 

@@ -12,7 +12,7 @@ def open_database(settings: Settings, *, need_schema: bool = True, application_n
     With `need_schema`, an empty embedded database is migrated; any other wrong schema raises SchemaError (exit 78)."""
     limits = Limits(settings.lock_timeout_ms, settings.statement_timeout_ms, settings.idle_in_transaction_timeout_ms)
     if settings.database_url is not None:
-        check = _require_schema if need_schema else _require_nothing
+        check = _require_schema if need_schema else None
         return locate(settings.database_url.get_secret_value(), application_name, limits, check=check)
     from jobctl.db import embedded
 
@@ -33,7 +33,3 @@ def _require_schema(conn: psycopg.Connection) -> None:
     from jobctl.db import migrate
 
     migrate.require_schema(conn)
-
-
-def _require_nothing(conn: psycopg.Connection) -> None:
-    pass

@@ -4,8 +4,6 @@ Both come from one rendering: the line's text says unambiguously what the item h
 escaped within them, null is told from empty), so hashing it costs no second serialisation.
 """
 
-from collections.abc import Sequence
-
 # hashlib's blake2b is this very class; taking it directly spares nothing but is typed the same.
 from hashlib import blake2b
 
@@ -70,8 +68,3 @@ def item_text(item: Item) -> str:
 def content_hash(text: str) -> str:
     """128 bits over what `item_text` rendered, as the 32 hex digits that PostgreSQL reads as a uuid."""
     return blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def copy_line(text: str, extra: Sequence[str]) -> str:
-    """A whole line: the extra columns, each already escaped, then the item's."""
-    return "\t".join((*extra, text)) + "\n"
