@@ -32,7 +32,10 @@ def local(*parts: int, zone: ZoneInfo = BERLIN, fold: int = 0) -> datetime:
         ("*/0 * * * *", "minute"),
         ("0 0 30 2 *", "day 30 of month 2 never comes"),
         ("@fortnightly", "is not one of"),
+        ("@Daily", "small letters"),
         ("@reboot", "no slot"),
+        ("0/15 * * * *", "step behind a single value"),
+        ("* 1-5,7/2 * * *", "step behind a single value"),
     ],
 )
 def test_what_cron_cannot_read_is_named(text: str, says: str) -> None:

@@ -78,17 +78,19 @@ def parse(text: str) -> Expression:
     """Read five fields or a nickname such as `@daily`. Raises ExpressionError."""
     words = text.split()
     if len(words) == 1 and words[0].startswith("@"):
-        nickname = words[0].lower()
+        nickname = words[0]
         if nickname == AT_BOOT:
             raise ExpressionError("@reboot names no time of day: there is no slot to be missed")
         if nickname not in NICKNAMES:
-            raise ExpressionError(f"{words[0]} is not one of {', '.join(sorted(NICKNAMES))}")
+            raise ExpressionError(f"{words[0]} is not one of {', '.join(sorted(NICKNAMES))}, in small letters")
         words = NICKNAMES[nickname].split()
     if len(words) != len(FIELDS):
         raise ExpressionError(f"has {len(words)} fields where cron wants five: {', '.join(FIELDS)}")
     for name, word in zip(FIELDS, words, strict=True):
         if name.startswith("day") and re.search(r"#|L|W$", word.upper().replace("WED", "")):
             raise ExpressionError(f"{name} {word!r} is not known to Debian's cron")
+        if re.search(r"(^|,)[^,*-]+/", word):
+            raise ExpressionError(f"{name} {word!r} has a step behind a single value, which Debian's cron cannot read")
     normal = " ".join(words)
     try:
         CronSim(normal, datetime(2000, 1, 1, tzinfo=UTC))
