@@ -22,7 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from jobctl.durations import format_duration, parse_duration
 from jobctl.errors import ConfigurationError
@@ -201,6 +201,7 @@ class Settings(BaseModel):
         DEFAULT_MAX_RUNTIME_S
     )
     cron_interval_s: Annotated[Seconds, Field(ge=1)] = 3_600
+    slot: AwareDatetime | None = None
 
     memory_limit_mb: Annotated[int, Field(ge=32)] = 120
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 5_000

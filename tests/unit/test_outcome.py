@@ -99,7 +99,7 @@ def test_keys_of_the_json_object_are_frozen() -> None:
     value = report(DONE, FAILED).as_json()
     assert list(value) == [
         "job", "run_id", "correlation_id", "status", "degraded", "dry_run", "exit_code", "started_at", "finished_at",
-        "duration_ms", "counts", "peak_memory_bytes", "dropped_log_lines", "notes", "scopes", "error",
+        "duration_ms", "counts", "peak_memory_bytes", "dropped_log_lines", "notes", "slot_at", "scopes", "error",
     ]  # fmt: skip
     assert value["error"] == {"class": "SourceError", "message": "x", "hint": ""}
     assert isinstance(value["scopes"], list)

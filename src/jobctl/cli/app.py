@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from jobctl.cli import branch_commands, config_commands, db_commands, job_commands
+from jobctl.cli import branch_commands, config_commands, db_commands, job_commands, slot_commands
 from jobctl.errors import EXIT_FAILED, JobctlError, exit_code_of
 
 app = typer.Typer(
@@ -16,6 +16,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("ingest-branch", epilog=job_commands.INGEST_EXAMPLE)(job_commands.ingest_branch)
+app.command("slots", epilog=slot_commands.SLOTS_EXAMPLE)(slot_commands.slots)
+app.command("pause", epilog=slot_commands.PAUSE_EXAMPLE)(slot_commands.pause)
+app.command("resume", epilog=slot_commands.RESUME_EXAMPLE)(slot_commands.resume)
 app.add_typer(branch_commands.app, name="branch")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(db_commands.app, name="db")

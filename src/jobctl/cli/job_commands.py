@@ -5,13 +5,20 @@ from typing import Annotated
 
 import typer
 
-from jobctl.cli.options import CorrelationOption, DryRunOption, JsonOption, QuietOption, VerboseOption
+from jobctl.cli.options import (
+    CorrelationOption,
+    DryRunOption,
+    JsonOption,
+    QuietOption,
+    ScheduledOption,
+    VerboseOption,
+)
 
 INGEST_EXAMPLE = """Examples:\n
 \b
   jobctl ingest-branch                          all activated branches (or BRANCH_SLUG)
   jobctl ingest-branch --branch airports --dry-run
-  0 * * * *  jobctl ingest-branch --max-runtime 55m
+  0 * * * *  jobctl ingest-branch --scheduled --max-runtime 55m
 """
 
 
@@ -44,6 +51,7 @@ def ingest_branch(
             show_default=False,
         ),
     ] = None,
+    scheduled: ScheduledOption = False,
     correlation_id: CorrelationOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -87,6 +95,8 @@ def ingest_branch(
         settings=settings,
         dry_run=dry_run,
         max_runtime=max_runtime,
+        slot_scope=",".join(branch or []),
+        is_scheduled=scheduled,
         correlation_id=correlation_id,
         output=run_command.Output(as_json=json, verbose=verbose, quiet=quiet),
     )

@@ -10,6 +10,10 @@ DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Run the real code, roll back, and show what would be done.")
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, also without a terminal.")]
+ScheduledOption = Annotated[
+    bool,
+    typer.Option("--scheduled", help="This start answers for a slot of the installed schedule; cron's lines say so."),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 CorrelationOption = Annotated[
     str | None,

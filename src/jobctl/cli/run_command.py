@@ -6,12 +6,14 @@ import socket
 import sys
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psycopg import Connection
 
-from jobctl import log
+from jobctl import clock, log
 from jobctl.cli import render
+from jobctl.cli.scheduled import Expected, start_catch_ups
+from jobctl.cli.session import os_user
 from jobctl.db.connection import Database
 from jobctl.durations import format_duration, parse_duration
 from jobctl.errors import UsageError
@@ -46,10 +48,14 @@ def run(
     settings: Settings,
     dry_run: bool,
     max_runtime: str | None,
+    slot_scope: str,
+    is_scheduled: bool,
     correlation_id: str | None,
     output: Output,
 ) -> RunReport:
-    """Run the job and print its report: JSON, a table for a person, or one line on stderr when it failed under cron."""
+    """Run the job and print its report: JSON, a table for a person, or one line on stderr when it failed under cron.
+
+    `slot_scope` is the scope that the line in the crontab names, which may stand for several scopes of the run."""
     run_id = uuid.uuid4()
     max_runtime_s = seconds("--max-runtime", max_runtime) if max_runtime else settings.max_runtime_of(job)
     require_limits(settings, job, max_runtime_s)
@@ -59,13 +65,15 @@ def run(
         job=job,
         correlation_id=redactor.text(_correlation(correlation_id) or str(run_id)),
         host=socket.gethostname(),
-        os_user=_os_user(),
+        os_user=os_user(),
         supervisor_pid=os.getpid(),
         version=__version__,
         command=redactor.text(shlex.join(["jobctl", *sys.argv[1:]]), limit=1_000),
     )
     log.configure(settings, redactor, verbose=output.verbose, quiet=output.quiet, keep_stdout=output.as_json)
     log.bind(job=job, run_id=str(run_id), correlation_id=identity.correlation_id)
+    expected = Expected(settings, identity, slot_scope, clock.utc_now(), is_scheduled=is_scheduled and not dry_run)
+    identity = replace(identity, slot_at=expected.slot_at)
     report = run_job(
         JobCall(
             identity=identity,
@@ -77,9 +85,11 @@ def run(
             scopes_of=scopes_of,
             work=work,
             progress=_progress(output),
+            expected=expected,
         )
     )
     _print(report, output)
+    start_catch_ups(report.catch_up)
     return report
 
 
@@ -103,15 +113,6 @@ def _correlation(text: str | None) -> str | None:
     if text is not None and not (0 < len(text) <= 100 and text.isprintable()):
         raise UsageError("a correlation id is 1 to 100 printable characters")
     return text
-
-
-def _os_user() -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def _progress(output: Output) -> Callable[[int, int | None], None]:

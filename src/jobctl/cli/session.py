@@ -36,3 +36,14 @@ def open_database(settings: "Settings", need_schema: bool = True) -> "Database":
     from jobctl.db import opening
 
     return opening.open_database(settings, need_schema=need_schema)
+
+
+def os_user() -> str:
+    """Whom this process runs as; of a user without an entry the number."""
+    import os
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from uuid import UUID
 
-from jobctl.runtime.outcome import ABANDONED, COMPLETED, FAILED, INTERRUPTED, TIMEOUT, ScopeReport
+from jobctl.runtime.outcome import ABANDONED, COMPLETED, FAILED, INTERRUPTED, MISSED, TIMEOUT, ScopeReport
 
 COOL_DOWN = timedelta(hours=6)
 MAX_TEXT = 2_500  # a section of a Slack message takes 3,000 characters
@@ -90,7 +90,7 @@ def alert_of(
 def is_worth_telling(report: ScopeReport) -> bool:
     if report.status == INTERRUPTED:
         return report.exit_code not in ASKED_FOR
-    return report.status in (FAILED, TIMEOUT, ABANDONED) or report.degraded
+    return report.status in (FAILED, TIMEOUT, ABANDONED, MISSED) or report.degraded
 
 
 def window(at: datetime, width: timedelta) -> str:

@@ -9,6 +9,7 @@ from jobctl.db.connection import Database
 from jobctl.db.sqlstate import explain
 from jobctl.redact import Redactor
 from jobctl.runtime.alerting import Who
+from jobctl.runtime.expected import Expectations
 from jobctl.runtime.history import Identity
 from jobctl.runtime.outcome import ErrorReport, Outcome, ScopeReport
 from jobctl.runtime.run import Run
@@ -28,6 +29,7 @@ class JobCall:
     scopes_of: Callable[[psycopg.Connection], Sequence[str]]
     work: Callable[[Run], Outcome]
     progress: Callable[[int, int | None], None] = lambda done, total: None
+    expected: Expectations | None = None
 
     def reported(self, error: BaseException) -> ErrorReport:
         """An error as it may be shown and kept: in the house's words, without its secrets."""

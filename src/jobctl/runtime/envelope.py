@@ -2,6 +2,7 @@
 
     1  identity      who runs: run id, correlation id, host, user; bound to every log line, row and session
     2  supervise     fork the worker; the supervisor keeps limits, signals, exit code and the last word (`supervisor`)
+       expect        take the slot this start answers for, or rightly do nothing; see what was missed (`expected`)
     3  guard         lock and fence of the job and scope, or a `skipped` row and exit 0 (`guard`)
     4  recover       rows that say `running` whose lock is gone become `abandoned` (`history.abandon_dead`)
     5  begin         the row `running`; the heartbeat starts (`heartbeat`)
@@ -16,9 +17,10 @@ A job with several scopes goes through 3 to 9 for each; one scope's failure does
 import os
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from datetime import datetime
 
 import psycopg
 
@@ -35,6 +37,7 @@ from jobctl.errors import (
 from jobctl.runtime import history, markers
 from jobctl.runtime.alerting import Who
 from jobctl.runtime.call import JobCall
+from jobctl.runtime.expected import Missed
 from jobctl.runtime.guard import Grant, Guard
 from jobctl.runtime.heartbeat import Heartbeat
 from jobctl.runtime.history import Abandoned
@@ -43,7 +46,9 @@ from jobctl.runtime.outcome import (
     ABANDONED,
     COMPLETED,
     FAILED,
+    MISSED,
     SKIPPED,
+    CatchUp,
     ErrorReport,
     RunReport,
     ScopeReport,
@@ -81,11 +86,16 @@ def _work(call: JobCall, stop: Stop) -> RunReport:
     """Everything the worker does. Errors become part of the report."""
     started_at, started = clock.utc_now(), time.monotonic()
     scopes: list[ScopeReport] = []
+    catch_up: Sequence[CatchUp] = ()
     error: Exception | None = None
     try:
         database = call.open_database(call.identity.session_name)
         with ExitStack() as stack:
             control = stack.enter_context(database.connect(purpose="control"))
+            refusal = _expected(call, control)
+            if refusal is not None:
+                scopes.append(refusal)
+                return _report(call, scopes, started_at, started)
             try:
                 wanted = call.scopes_of(control)
             except JobctlError as refused:
@@ -109,8 +119,21 @@ def _work(call: JobCall, stop: Stop) -> RunReport:
                     if nth + 1 < len(wanted):
                         error = stop.reason  # the others were not begun, and the run says why
                     break
+            catch_up = _afterwards(call, database, scopes)
     except Exception as caught:  # noqa: BLE001 - also what nobody foresaw must be a report, redacted, and no stack trace
         error = caught
+    return _report(call, scopes, started_at, started, error=error, catch_up=catch_up)
+
+
+def _report(
+    call: JobCall,
+    scopes: Sequence[ScopeReport],
+    started_at: datetime,
+    started: float,
+    *,
+    error: Exception | None = None,
+    catch_up: Sequence[CatchUp] = (),
+) -> RunReport:
     return RunReport(
         job=call.identity.job,
         run_id=str(call.identity.run_id),
@@ -123,7 +146,49 @@ def _work(call: JobCall, stop: Stop) -> RunReport:
         error=call.reported(error) if error is not None else None,
         peak_memory_bytes=_peak_memory_bytes(),
         dropped_log_lines=log.dropped_lines(),
+        slot_at=call.identity.slot_at,
+        catch_up=catch_up,
     )
+
+
+def _expected(call: JobCall, control: psycopg.Connection) -> ScopeReport | None:
+    """Take this start's slot and see what was missed. A report: the start rightly does nothing."""
+    if call.expected is None or call.dry_run:
+        return None
+    started_at, started = clock.utc_now(), time.monotonic()
+    refusal = call.expected.begin(control)
+    try:
+        for missed in call.expected.judge(control):
+            LOG.warning("slot_missed", slot_job=missed.job, slot_scope=missed.scope, slot=missed.slot_local,
+                        slot_host=missed.host, reason=missed.reason)  # fmt: skip
+            with control.transaction():
+                call.alert(control, _missed(missed), who=Who(missed.job, call.identity.run_id, missed.host))
+    except Exception as error:  # noqa: BLE001 - what others missed ends no run
+        LOG.error("slots_not_judged", error=error)  # noqa: TRY400 - one line, no stack
+    if refusal is None:
+        return None
+    LOG.info("run_refused", reason=refusal.why)
+    draft = ScopeReport("", SKIPPED, started_at, started_at, 0, notes=(refusal.why,), evidence=refusal.evidence)
+    return _recorded(call, control, _timed(draft, started))
+
+
+def _afterwards(call: JobCall, database: Database, scopes: Sequence[ScopeReport]) -> Sequence[CatchUp]:
+    """Tell the ledger how it went. On a connection of its own, for the run's may have gone."""
+    if call.expected is None or call.dry_run or call.identity.slot_at is None:
+        return ()
+    try:
+        with database.connect(purpose="slots") as conn:
+            return call.expected.end(conn, scopes)
+    except Exception as error:  # noqa: BLE001 - the run has ended; what is owed is found again by the next start
+        LOG.error("slot_not_ended", error=error)  # noqa: TRY400 - one line, no stack
+        return ()
+
+
+def _missed(missed: Missed) -> ScopeReport:
+    """A missed slot in the shape in which alerts are told."""
+    said = f"the slot {missed.slot_local} was missed: {missed.reason}"
+    error = ErrorReport("SlotMissed", said, "jobctl slots --verdict missed shows the evidence", EXIT_FAILED)
+    return ScopeReport(missed.scope, MISSED, missed.slot_at, clock.utc_now(), 0, error=error)
 
 
 def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, scope: str, stop: Stop) -> ScopeReport:

@@ -24,6 +24,7 @@ class Identity:
     supervisor_pid: int
     version: str
     command: str
+    slot_at: datetime | None = None
 
     @property
     def session_name(self) -> str:
@@ -47,9 +48,9 @@ class Abandoned:
 
 INSERT_ROW = """
 INSERT INTO ops.job_history (run_id, scope, job, correlation_id, status, lock_key, fence, host, os_user, supervisor_pid,
-    worker_pid, guard_backend_pid, version, command, lease_s)
+    worker_pid, guard_backend_pid, version, command, slot_at, lease_s)
 VALUES (%(run_id)s, %(scope)s, %(job)s, %(correlation_id)s, 'running', %(lock_key)s, %(fence)s, %(host)s, %(os_user)s,
-    %(supervisor_pid)s, %(worker_pid)s, %(guard_backend_pid)s, %(version)s, %(command)s, %(lease_s)s)
+    %(supervisor_pid)s, %(worker_pid)s, %(guard_backend_pid)s, %(version)s, %(command)s, %(slot_at)s, %(lease_s)s)
 RETURNING started_at
 """
 
@@ -84,11 +85,12 @@ def start(
 
 INSERT_FINISHED = """
 INSERT INTO ops.job_history (run_id, scope, job, correlation_id, status, exit_code, host, os_user, supervisor_pid,
-    worker_pid, version, command, started_at, finished_at, duration_ms, counts, metrics, notes, error_class,
+    worker_pid, version, command, slot_at, started_at, finished_at, duration_ms, counts, metrics, notes, error_class,
     error_message, error_hint, evidence)
 VALUES (%(run_id)s, %(scope)s, %(job)s, %(correlation_id)s, %(status)s, %(exit_code)s, %(host)s, %(os_user)s,
-    %(supervisor_pid)s, %(worker_pid)s, %(version)s, %(command)s, %(started_at)s, %(finished_at)s, %(duration_ms)s,
-    %(counts)s, %(metrics)s, %(notes)s, %(error_class)s, %(error_message)s, %(error_hint)s, %(evidence)s)
+    %(supervisor_pid)s, %(worker_pid)s, %(version)s, %(command)s, %(slot_at)s, %(started_at)s, %(finished_at)s,
+    %(duration_ms)s, %(counts)s, %(metrics)s, %(notes)s, %(error_class)s, %(error_message)s, %(error_hint)s,
+    %(evidence)s)
 ON CONFLICT (run_id, scope) DO NOTHING
 """
 
@@ -251,6 +253,7 @@ def _identity(identity: Identity) -> dict[str, object]:
         "supervisor_pid": identity.supervisor_pid,
         "version": identity.version,
         "command": identity.command,
+        "slot_at": identity.slot_at,
     }
 
 

@@ -21,6 +21,7 @@ TIMEOUT = "timeout"
 INTERRUPTED = "interrupted"
 ABANDONED = "abandoned"
 SKIPPED = "skipped"
+MISSED = "missed"  # no run at all: an alert about a slot that nobody answered for
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,16 @@ class ScopeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class CatchUp:
+    """A command to be started after this run, for a slot that was missed."""
+
+    job: str
+    scope: str
+    slot_at: datetime
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """What one run of a job did, over all its scopes. `error` is set when it failed before or outside any scope."""
 
@@ -106,6 +117,8 @@ class RunReport:
     error: ErrorReport | None = None
     peak_memory_bytes: int = 0
     dropped_log_lines: int = 0
+    slot_at: datetime | None = None
+    catch_up: Sequence[CatchUp] = ()
 
     @property
     def first_error(self) -> ErrorReport | None:
@@ -170,6 +183,7 @@ class RunReport:
             "peak_memory_bytes": self.peak_memory_bytes,
             "dropped_log_lines": self.dropped_log_lines,
             "notes": list(self.notes),
+            "slot_at": self.slot_at.isoformat() if self.slot_at is not None else None,
             "scopes": [scope.as_json() for scope in self.scopes],
             "error": error.as_json() if error else None,
         }

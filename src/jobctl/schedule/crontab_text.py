@@ -171,6 +171,11 @@ def read_assignment(content: str) -> tuple[str, str] | None:
     return (name, inner) if closed and not after.strip() else None
 
 
+def program_of(command: str) -> str:
+    """What the shell is given of an entry's command."""
+    return _until_percent(command)[0]
+
+
 def _until_percent(command: str) -> tuple[str, str | None]:
     """The command and its standard input, as cron parts them."""
     out: list[str] = []
