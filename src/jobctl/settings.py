@@ -164,6 +164,22 @@ def _url(*schemes: str) -> Callable[[object], object]:
     return check
 
 
+def _pairs(text: str) -> dict[str, str]:
+    """`ingest-branch=URL, run/backup=URL`."""
+    parts = (part.partition("=") for part in re.split(r"[,\s]+", text) if part)
+    return {name.strip(): url for name, _, url in parts}
+
+
+def _urls_by_job(value: object) -> object:
+    if isinstance(value, str):
+        for name, url in _pairs(value).items():
+            job = name.partition("/")[0]
+            if job not in (*DEFAULT_MAX_RUNTIME_S, "run"):
+                raise ValueError("is not of the form ingest-branch=URL,run/NAME=URL (its value is not shown)")
+            _url("https")(url)
+    return value
+
+
 Seconds = Annotated[int, BeforeValidator(_seconds)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -202,6 +218,7 @@ class Settings(BaseModel):
     )
     cron_interval_s: Annotated[Seconds, Field(ge=1)] = 3_600
     slot: AwareDatetime | None = None
+    heartbeat_urls: Annotated[SecretStr | None, BeforeValidator(_urls_by_job)] = None
 
     memory_limit_mb: Annotated[int, Field(ge=32)] = 120
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 5_000
@@ -218,7 +235,12 @@ class Settings(BaseModel):
     def secrets(self) -> tuple[str, ...]:
         """Every secret in the clear, for the redactor and nobody else."""
         values = (getattr(self, name) for name in SECRETS)
-        return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
+        texts = tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
+        return (*texts, *self.heartbeat_url_of_job().values())
+
+    def heartbeat_url_of_job(self) -> Mapping[str, str]:
+        """Where each job's begin and end are told, by job or `job/scope`."""
+        return _pairs(self.heartbeat_urls.get_secret_value()) if self.heartbeat_urls is not None else {}
 
 
 SECRETS: Final = frozenset(

@@ -86,6 +86,7 @@ def run(
             work=work,
             progress=_progress(output),
             expected=expected,
+            slot_scope=slot_scope,
         )
     )
     _print(report, output)

@@ -30,6 +30,7 @@ class JobCall:
     work: Callable[[Run], Outcome]
     progress: Callable[[int, int | None], None] = lambda done, total: None
     expected: Expectations | None = None
+    slot_scope: str = ""
 
     def reported(self, error: BaseException) -> ErrorReport:
         """An error as it may be shown and kept: in the house's words, without its secrets."""

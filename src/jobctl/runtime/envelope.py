@@ -34,7 +34,7 @@ from jobctl.errors import (
     LockLost,
     UsageError,
 )
-from jobctl.runtime import history, markers
+from jobctl.runtime import history, markers, pings
 from jobctl.runtime.alerting import Who
 from jobctl.runtime.call import JobCall
 from jobctl.runtime.expected import Missed
@@ -64,12 +64,19 @@ LOG = log.get_logger()
 def run_job(call: JobCall) -> RunReport:
     """Run the job under the envelope and give its report. Raises nothing that a run can meet."""
     started_at, started = clock.utc_now(), time.monotonic()
+    ping_url = (
+        None if call.dry_run else pings.url_of(call.settings.heartbeat_url_of_job(), call.identity.job, call.slot_scope)
+    )
+    if ping_url is not None:
+        pings.began(ping_url, str(call.identity.run_id))
     report = supervise(
         lambda stop: _work(call, stop),
         lambda death: after_death(call, death, started_at, started),
         max_runtime_s=call.max_runtime_s,
         kill_grace_s=call.settings.kill_grace_s,
     )
+    if ping_url is not None:
+        pings.ended(ping_url, report)
     markers.log_outcome(report)
     if call.settings.textfile_dir is not None and not call.dry_run:
         markers.write_textfile(report, call.settings.textfile_dir)

@@ -61,7 +61,15 @@ class Deadline:
 
 def post(url: str, body: Mapping[str, object], deadline: Deadline) -> Answer:
     """Send `body` as JSON, once. Raises nothing that a network can do."""
-    request = _Request(url, json.dumps(body).encode("ascii"), max(deadline.left_s(), _TICK_S))
+    return _made(_Request(url, json.dumps(body).encode("ascii"), max(deadline.left_s(), _TICK_S)), deadline)
+
+
+def get(url: str, deadline: Deadline) -> Answer:
+    """Ask for `url`, once, as a ping does. Raises nothing that a network can do."""
+    return _made(_Request(url, None, max(deadline.left_s(), _TICK_S)), deadline)
+
+
+def _made(request: "_Request", deadline: Deadline) -> Answer:
     request.start()
     while not request.ended.wait(min(_TICK_S, deadline.left_s())) and deadline.left_s() > 0:
         pass
@@ -79,7 +87,7 @@ def judge(status: int, text: str) -> Answer:
 
 
 class _Request(threading.Thread):
-    def __init__(self, url: str, body: bytes, timeout_s: float) -> None:
+    def __init__(self, url: str, body: bytes | None, timeout_s: float) -> None:
         super().__init__(name="webhook", daemon=True)
         self.ended = threading.Event()
         self._url = url
@@ -138,8 +146,12 @@ class _Request(threading.Thread):
             if self._abandoned:
                 return
             self._began_to_send = True
-        headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "jobctl", "Connection": "close"}
-        self._conn.request("POST", target, self._body, headers)
+        headers = {"User-Agent": "jobctl", "Connection": "close"}
+        if self._body is None:
+            self._conn.request("GET", target, headers=headers)
+        else:
+            headers["Content-Type"] = "application/json; charset=utf-8"
+            self._conn.request("POST", target, self._body, headers)
         response = self._conn.getresponse()
         self._status = response.status
         if not 200 <= response.status < 300:
