@@ -9,7 +9,8 @@ import pytest
 
 from jobctl.schedule import ledger, pauses, slots
 from jobctl.schedule.expression import parse
-from jobctl.schedule.ledger import Refusal, Start
+from jobctl.schedule.ledger import Start
+from jobctl.schedule.pause import Refusal
 from jobctl.schedule.registry import Line
 
 HOST = "vm1"

@@ -44,13 +44,20 @@ class Expected:
             self._read_lines()
 
     def begin(self, conn: psycopg.Connection) -> Refusal | None:
+        if not self._is_scheduled:  # by hand: only a pause can stand in its way, and what reads crontabs stays unloaded
+            from jobctl.schedule import pauses
+
+            return pauses.refusal(conn, self._identity.job, self._scope, self._now)
         from jobctl.schedule import ledger
 
-        if self._is_scheduled:
-            ledger.register(conn, self._lines, host=self._identity.host, os_user=self._identity.os_user, now=self._now)
+        ledger.register(conn, self._lines, host=self._identity.host, os_user=self._identity.os_user, now=self._now)
         return ledger.begin(conn, self._start())
 
     def judge(self, conn: psycopg.Connection) -> Sequence[Missed]:
+        from jobctl.schedule import registry
+
+        if not registry.is_any_installed(conn):
+            return ()
         from jobctl.schedule import ledger
 
         return ledger.judge(conn, host=self._identity.host, now=self._now)

@@ -21,6 +21,7 @@ from jobctl.schedule import host_facts, pauses, registry, slots, verdicts
 from jobctl.schedule.crontab_text import program_of
 from jobctl.schedule.expression import parse
 from jobctl.schedule.installed import InstalledLine
+from jobctl.schedule.pause import Refusal
 from jobctl.schedule.plan import Change, planned
 from jobctl.schedule.registry import Line, Schedule
 from jobctl.schedule.slots import Slot
@@ -46,14 +47,6 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a start has nothing to do, for the row `skipped`."""
-
-    why: str
-    evidence: dict[str, object]
-
-
-@dataclass(frozen=True, slots=True)
 class Missed:
     """A slot that was found missed just now."""
 
@@ -67,7 +60,7 @@ class Missed:
 
 def begin(conn: psycopg.Connection, start: Start) -> Refusal | None:
     """Refuse the start when its job is paused or its slot is another run's; else the slot is this run's."""
-    paused = next((p for p in pauses.active(conn, start.now) if p.covers(start.job, start.scope, start.now)), None)
+    paused = pauses.refusal(conn, start.job, start.scope, start.now)
     if paused is not None:
         if start.line is not None and start.slot_at is not None:
             slots.judge(
@@ -78,10 +71,10 @@ def begin(conn: psycopg.Connection, start: Start) -> Refusal | None:
                 slot_local=_local(start.line, start.slot_at),
                 verdict=verdicts.PAUSED,
                 host=start.host,
-                reason=str(paused),
-                evidence={"pause_id": paused.pause_id},
+                reason=str(paused.evidence["pause"]),
+                evidence=paused.evidence,
             )
-        return Refusal(f"skipped: {start.job} is {paused} (resume: jobctl resume {start.job})", {"pause": str(paused)})
+        return paused
     if start.line is None or start.slot_at is None:
         return None
     claimed = slots.claim(

@@ -22,3 +22,11 @@ class Pause:
 
     def __str__(self) -> str:
         return f"paused until {self.until_at:%Y-%m-%d %H:%M} UTC by {self.paused_by}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a start has nothing to do, for the row `skipped`."""
+
+    why: str
+    evidence: dict[str, object]

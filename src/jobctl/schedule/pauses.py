@@ -5,7 +5,7 @@ from datetime import datetime
 import psycopg
 from psycopg.rows import class_row
 
-from jobctl.schedule.pause import Pause
+from jobctl.schedule.pause import Pause, Refusal
 
 BEGIN = """
 INSERT INTO ops.pauses (job, scope, from_at, until_at, reason, paused_by)
@@ -55,6 +55,15 @@ ORDER BY job, scope, pause_id
 def active(conn: psycopg.Connection, now: datetime) -> list[Pause]:
     with conn.cursor(row_factory=class_row(Pause)) as cursor:
         return cursor.execute(ACTIVE, {"now": now}).fetchall()
+
+
+def refusal(conn: psycopg.Connection, job: str, scope: str, now: datetime) -> Refusal | None:
+    """Why a start of the job has nothing to do now; None: no pause is on."""
+    pause = next((pause for pause in active(conn, now) if pause.covers(job, scope, now)), None)
+    if pause is None:
+        return None
+    why = f"skipped: {job} is {pause} (resume: jobctl resume {job})"
+    return Refusal(why, {"pause_id": pause.pause_id, "pause": str(pause)})
 
 
 SINCE = """

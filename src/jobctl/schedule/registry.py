@@ -113,6 +113,14 @@ def installed(conn: psycopg.Connection) -> list[Schedule]:
         return cursor.execute(INSTALLED).fetchall()
 
 
+IS_ANY_INSTALLED = "SELECT EXISTS (SELECT FROM ops.schedules WHERE removed_at IS NULL)"
+
+
+def is_any_installed(conn: psycopg.Connection) -> bool:
+    row = conn.execute(IS_ANY_INSTALLED).fetchone()
+    return row is not None and row[0]
+
+
 # Never backwards: another start may have gone further meanwhile.
 MARK_EVALUATED = """
 UPDATE ops.schedules SET evaluated_until = %(until)s
