@@ -92,6 +92,7 @@ TEXTS = st.sampled_from(
 @given(TEXTS, MOMENTS, ZONES)
 @example("30 2 * * *", datetime(2026, 3, 29, 1, 0, tzinfo=UTC), BERLIN)
 @example("30 2 * * *", datetime(2026, 10, 25, 1, 30, tzinfo=UTC), BERLIN)
+@example("0,30 1-3 * * *", datetime(2026, 11, 1, 6, 29, tzinfo=UTC), NEW_YORK)
 def test_the_last_slot_until_a_moment_is_the_last_that_comes_going_forwards(
     text: str, moment: datetime, zone: ZoneInfo
 ) -> None:

@@ -25,6 +25,7 @@ NICKNAMES = {
     "@hourly": "0 * * * *",
 }
 AT_BOOT = "@reboot"
+LONGEST_REPEAT = timedelta(hours=3)  # cron, too, takes a longer jump for a correction of the clock
 FIELDS = ("minute", "hour", "day of month", "month", "day of week")
 
 
@@ -58,6 +59,8 @@ class Expression:
     def last_until(self, moment: datetime, zone: tzinfo) -> datetime:
         """The slot that `moment` answers for: the latest that is not after it, in UTC."""
         just_after = (moment + timedelta(minutes=1)).astimezone(zone).replace(second=0, microsecond=0)
+        if just_after.fold:  # backwards by the wall clock, a time that comes twice is left where it comes last
+            just_after = (just_after.astimezone(UTC) + LONGEST_REPEAT).astimezone(zone)
         backwards = (_utc(slot) for slot in CronSim(self.text, just_after, reverse=True))
         return next(slot for slot in backwards if slot <= moment)
 
