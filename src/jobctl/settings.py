@@ -26,6 +26,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from jobctl.durations import format_duration, parse_duration
 from jobctl.errors import ConfigurationError
+from jobctl.settings_schedules import ScheduleSettings, read_schedules
 from jobctl.settings_sources import PREFIX, Fault, Found, Names, Value, did_you_mean, expand, find, user_directory
 
 DEFAULT_MAX_RUNTIME_S: Final[Mapping[str, int]] = {
@@ -87,6 +88,10 @@ def _runtimes(value: object) -> object:
             meant = did_you_mean(job, DEFAULT_MAX_RUNTIME_S)
             raise ValueError(f"names {job!r}, which is not a job" + (f": did you mean {meant}?" if meant else ""))
     return {**DEFAULT_MAX_RUNTIME_S, **given}
+
+
+def _schedules(value: object) -> object:
+    return read_schedules(value, DEFAULT_MAX_RUNTIME_S.keys())
 
 
 def _addresses(value: object) -> object:
@@ -217,6 +222,7 @@ class Settings(BaseModel):
         DEFAULT_MAX_RUNTIME_S
     )
     cron_interval_s: Annotated[Seconds, Field(ge=1)] = 3_600
+    schedules: Annotated[Mapping[str, ScheduleSettings], BeforeValidator(_schedules)] = {}
     slot: AwareDatetime | None = None
     heartbeat_urls: Annotated[SecretStr | None, BeforeValidator(_urls_by_job)] = None
 
@@ -378,7 +384,8 @@ def _plain(kind: str, context: Mapping[str, object], text: str) -> str:
 def _fault(name: str, value: Value, text: str) -> Fault:
     """A bad value, shown unless it is secret or the text shows it already."""
     said = ENV_NAMES[name] if not value.origin.startswith("config file") else name
-    shown = "" if name in SECRETS or repr(value.raw) in text else f" (it is {str(value.raw)[:80]!r})"
+    is_told = name in SECRETS or name == "schedules" or repr(value.raw) in text
+    shown = "" if is_told else f" (it is {str(value.raw)[:80]!r})"
     default: object = Settings.model_fields[name].default
     known = "" if name in SECRETS or default is None or default == () or isinstance(default, Mapping) else str(default)
     mend = (

@@ -59,7 +59,7 @@ def test_a_line_of_a_zone_whose_clocks_never_change_has_no_note() -> None:
 
 
 def test_on_the_machine_itself_users_and_files_are_looked_for() -> None:
-    here = replace(KNOWN, users={"root", "etl"}, exists=lambda path: path in {"/bin/sh", "/etc/jobctl/env"})
+    here = replace(KNOWN, users={"root", "etl"}, exists={"/bin/sh", "/etc/jobctl/env"}.__contains__)
     head = "SHELL=/bin/sh\nJOBCTL_ENV_FILE=/etc/jobctl/env\n"
     assert lint(f"{head}0 * * * * etl {INGEST}\n", CRON_D, here) == ()
     text = f"SHELL=/bin/fish\nJOBCTL_ENV_FILE=/etc/none\n0 * * * * nobody {INGEST}\n"

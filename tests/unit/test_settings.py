@@ -13,6 +13,7 @@ from pydantic import SecretStr, ValidationError
 from jobctl import settings as module
 from jobctl.errors import EXIT_CONFIGURATION, exit_code_of
 from jobctl.settings import ENV_NAMES, SECRETS, InvalidSettings, Loaded, Settings, load, require_limits
+from jobctl.settings_schedules import ScheduleSettings
 
 SECRET = "c4n4ry-c4n4ry"
 
@@ -134,6 +135,25 @@ def test_values_from_the_config_file_may_be_typed_or_text() -> None:
     assert found.settings.max_runtime_s["ingest-branch"] == 3_000
     assert found.settings.max_runtime_s["report"] == 500
     assert found.settings.max_runtime_s["sync"] == 540
+
+
+def test_a_team_changes_the_plan_in_tables_of_the_config_file() -> None:
+    text = '[schedules.sync]\nat = "15 3 * * *"\nstart_grace_s = "5m"\noptions = ["--full"]\n'
+    text += '[schedules.report]\ncatch_up = "all"'
+    schedules = loaded(toml=text).settings.schedules
+    assert schedules["sync"] == ScheduleSettings(at="15 3 * * *", start_grace_s=300, options=("--full",))
+    assert schedules["report"] == ScheduleSettings(catch_up="all")
+    assert loaded().settings.schedules == {}
+
+
+def test_the_plan_is_not_changed_by_a_word_of_the_environment() -> None:
+    (text,) = faults({"JOBCTL_SCHEDULES": "sync=15 3 * * *"}).values()
+    assert "is a table of jobctl.toml" in text
+
+
+def test_all_faults_of_the_tables_are_told_at_once() -> None:
+    (text,) = faults(toml="[schedules.snyc]\n[schedules.sync]\ncap = -1\nat = ''").values()
+    assert "snyc" in text and "cap = -1" in text and "at = ''" in text
 
 
 def test_max_runtimes_can_be_written_on_one_line() -> None:
@@ -282,6 +302,18 @@ def test_a_bad_value_is_explained_in_plain_words(name: str, bad: str, says: str)
         ("lease_s = ", "is not TOML"),
         ("[jobctl]\nlease_s = 5", "jobctl is not a setting"),
         ("LEASE_S = 5", "did you mean lease_s?"),
+        ("schedules = 5", "is a table of jobctl.toml"),
+        ("[schedules.snyc]", "names 'snyc', which is not a job: did you mean sync?"),
+        ("[schedules]\nsync = '5 4 * * *'", "which is no table: write [schedules.sync]"),
+        ("[schedules.sync]\nAt = '5 4 * * *'", "for sync has 'At', which is not known: did you mean at?"),
+        ("[schedules.sync]\nat = 5", "for sync has at = 5, which is no text"),
+        ('[schedules.sync]\nowner = "a\\nb"', "no text of one line"),
+        ("[schedules.sync]\noptions = '--full'", "no list of words"),
+        ("[schedules.sync]\ncatch_up = 'most'", "none of none, latest, all"),
+        ("[schedules.sync]\ncap = 1001", "no number from 0 to 1000"),
+        ("[schedules.sync]\ncap = true", "no number from 0 to 1000"),
+        ("[schedules.sync]\nstart_grace_s = 'soon'", "which is not a duration"),
+        ("[schedules.sync]\nstart_grace_s = -1", "no number of seconds"),
     ],
 )
 def test_a_bad_line_of_the_config_file_is_explained_in_plain_words(toml: str, says: str) -> None:

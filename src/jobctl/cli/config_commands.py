@@ -1,7 +1,7 @@
 """`jobctl config`: what is set and where it came from, and everything that is wrong with it at once."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import typer
 
@@ -40,10 +40,14 @@ def show(as_json: JsonOption = False) -> None:
 @app.command(epilog="Example: jobctl config check && jobctl ingest-branch")
 def check(as_json: JsonOption = False) -> None:
     """Explain every fault of the settings at once, each with the way to mend it (exit 78 if there are any)."""
+    from jobctl.schedule.from_settings import schedule_faults
     from jobctl.settings import InvalidSettings, load
 
     try:
         loaded = load()
+        faults = schedule_faults(loaded)
+        if faults:
+            raise InvalidSettings(faults)
     except InvalidSettings as error:
         faults = error.faults
         if as_json:
@@ -82,25 +86,32 @@ def _items(loaded: "Loaded") -> list[dict[str, object]]:
                 "shown": _shown(name, value),
                 "origin": loaded.origins[name],
                 "secret": secret,
-                "is_set": value is not None and value != (),
+                "is_set": value is not None and value not in ((), {}),
             }
         )
     return items
 
 
 def _json_value(value: object) -> object:
+    from jobctl.settings_schedules import ScheduleSettings
+
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
-        return dict(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        table = cast(Mapping[str, object], value)
+        return {name: _json_value(each) for name, each in table.items()}
+    if isinstance(value, ScheduleSettings):
+        return value.model_dump(exclude_none=True)
     if isinstance(value, tuple):
         return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     return str(value)
 
 
 def _shown(name: str, value: object) -> str:
-    if value is None or value == ():
+    if value is None or value in ((), {}):
         return "(not set)"
+    if name == "schedules":
+        return str(_json_value(value))
     from pydantic import SecretStr
 
     if isinstance(value, SecretStr):
