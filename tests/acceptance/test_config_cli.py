@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from jobctl.settings import ENV_NAMES
+
 SECRET = "c4n4ry-c4n4ry"
 ALL_SECRETS = {
     "DATABASE_URL": f"postgresql://app:{SECRET}@db.example.org/jobs",
@@ -46,7 +48,7 @@ def test_show_prints_every_value_with_its_origin_and_no_secret(jobctl: Command, 
     assert (done.returncode, done.stderr) == (0, "")
     assert SECRET not in done.stdout
     values = {line.split()[0]: line for line in done.stdout.splitlines()}
-    assert len(values) == 32
+    assert set(values) == set(ENV_NAMES)
     assert "postgresql://app:***@db.example.org/jobs   [environment DATABASE_URL]" in values["database_url"]
     assert "(set)   [environment GITHUB_TOKEN]" in values["github_token"]
     assert f"7   [config file {tmp_path}/jobctl.toml]" in values["batch_size"]
@@ -124,3 +126,22 @@ def test_help_is_given_with_an_example(jobctl: Command, command: list[str]) -> N
     done = jobctl("config", *command, "--help")
     assert done.returncode == 0
     assert "Example" in done.stdout or not command
+
+
+def test_a_schedule_of_the_team_is_shown_and_one_that_cron_cannot_read_is_a_fault(
+    jobctl: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "jobctl.toml"
+    file.write_text('[schedules.sync]\nat = "15 3 * * *"\nowner = "data team"\n')
+    (shown,) = [
+        i for i in json.loads(jobctl("config", "show", "--json").stdout)["items"] if i["setting"] == "schedules"
+    ]
+    assert shown["value"] == {"sync": {"at": "15 3 * * *", "owner": "data team"}}
+    assert "15 3 * * *" in jobctl("config", "show").stdout
+    assert jobctl("config", "check").returncode == 0
+    file.write_text('[schedules.sync]\nat = "15 25 * * *"\n')
+    done = jobctl("config", "check", "--json")
+    assert done.returncode == 78
+    (fault,) = json.loads(done.stdout)["items"]
+    assert fault["setting"] == "schedules.sync.at" and "hour '25'" in fault["message"]
+    assert str(file) in fault["origin"]

@@ -67,6 +67,11 @@ def test_on_the_machine_itself_users_and_files_are_looked_for() -> None:
     assert [finding.code for finding in lint(f"0 * * * * etl {INGEST}\n", USER, here)] == ["user-field"]
 
 
+@pytest.mark.parametrize(("zone", "tz"), [("Etc/UTC", "UTC"), ("Europe/Berlin", ":Europe/Berlin"), ("UTC", "Etc/Zulu")])
+def test_the_machines_own_zone_under_another_name_is_no_other_zone(zone: str, tz: str) -> None:
+    assert lint(f"TZ={tz}\n0 * * * * {INGEST}\n", USER, replace(KNOWN, zone=zone)) == ()
+
+
 def test_an_unknown_command_is_told_with_the_one_that_was_meant() -> None:
     (finding,) = lint("0 * * * * /opt/bin/jobctl ingest-brunch\n", USER, KNOWN)
     assert finding.mend == "did you mean ingest-branch?"

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from jobctl.cli import branch_commands, config_commands, db_commands, job_commands, slot_commands
+from jobctl.cli import branch_commands, config_commands, db_commands, job_commands, schedule_commands, slot_commands
 from jobctl.errors import EXIT_FAILED, JobctlError, exit_code_of
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("resume", epilog=slot_commands.RESUME_EXAMPLE)(slot_commands.resume)
 app.add_typer(branch_commands.app, name="branch")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(db_commands.app, name="db")
+app.add_typer(schedule_commands.app, name="schedule")
 
 
 @app.callback()

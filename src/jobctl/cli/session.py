@@ -38,6 +38,22 @@ def open_database(settings: "Settings", need_schema: bool = True) -> "Database":
     return opening.open_database(settings, need_schema=need_schema)
 
 
+def database_if_reachable(settings: "Settings") -> "Database | None":
+    """The database if it is up and of our schema, else None. For what is told without it too; starts nothing."""
+    if settings.database_url is None:
+        from jobctl.db import embedded
+
+        try:
+            if embedded.status(settings.data_dir).state != "running":
+                return None
+        except (JobctlError, OSError):
+            return None
+    try:
+        return open_database(settings)
+    except JobctlError:
+        return None
+
+
 def os_user() -> str:
     """Whom this process runs as; of a user without an entry the number."""
     import os

@@ -65,7 +65,7 @@ def slots(
         ledger.judge(conn, host=socket.gethostname(), now=now)
         found = slots.since(conn, from_moment, job=job, verdicts=verdict or (), limit=limit)
     if as_json:
-        render.print_json({"items": [_slot_json(slot) for slot in found], "next": None})
+        render.print_json({"items": [slot_json(slot) for slot in found], "next": None})
     elif not found:
         render.print_text(
             f"no slots since {from_moment:%Y-%m-%d %H:%M} UTC: is a crontab installed? (jobctl schedule list)"
@@ -144,7 +144,7 @@ def _why(slot: "Slot") -> str:
     return "; ".join(part for part in (slot.reason, covered, ran) if part)
 
 
-def _slot_json(slot: "Slot") -> dict[str, object]:
+def slot_json(slot: "Slot") -> dict[str, object]:
     return {
         "job": slot.job,
         "scope": slot.scope,

@@ -1,5 +1,6 @@
 """Moments as an operator writes them on the command line: a distance from now (`2h`) or a time (ISO 8601)."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -31,3 +32,38 @@ def _moment(option: str, text: str, now: datetime, zone: str, *, sign: int) -> d
             f"{option} {text!r} is neither a duration nor a time", hint="write 2h, 3d, or 2026-12-24T18:00"
         ) from None
     return given if given.tzinfo is not None else given.replace(tzinfo=ZoneInfo(zone))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The moments at which the clocks show a time: one, two in the hour that they repeat; `remarks` say what is odd."""
+
+    moments: tuple[datetime, ...]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def at(self) -> datetime:
+        return self.moments[0]
+
+
+def on_the_clock(option: str, text: str, zone: ZoneInfo) -> Reading:
+    """A time by the clocks of `zone`, unless it carries its own. One that they skip is read as the end of the gap."""
+    from jobctl.schedule.clock_changes import moments_of, skipped_by
+
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{option} {text!r} is no time", hint='write it as 2026-12-24T18:00 or "2026-12-24 18:00"'
+        ) from None
+    if given.tzinfo is not None:
+        return Reading((given,))
+    moments = moments_of(given, zone)
+    if moments:
+        twice = (f"{given:%H:%M} comes twice on this day",) if len(moments) > 1 else ()
+        return Reading(moments, twice)
+    change = skipped_by(given, zone)
+    return Reading(
+        (change.at,),
+        (f"there is no {given:%H:%M} on this day: the clocks go from {change.start:%H:%M} to {change.end:%H:%M}",),
+    )

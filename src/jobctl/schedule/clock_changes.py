@@ -37,6 +37,19 @@ def clock_changes(zone: tzinfo, start: datetime, end: datetime) -> list[ClockCha
     return changes
 
 
+def moments_of(local: datetime, zone: tzinfo) -> tuple[datetime, ...]:
+    """The moments (UTC) at which the clocks show `local`, a time without zone: one, two, or none in a gap."""
+    candidates = {local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
+    return tuple(sorted(each for each in candidates if each.astimezone(zone).replace(tzinfo=None) == local))
+
+
+def skipped_by(local: datetime, zone: tzinfo) -> ClockChange:
+    """The change that skips `local`, for which `moments_of` has found no moment."""
+    near = local.replace(tzinfo=UTC)
+    changes = clock_changes(zone, near - 2 * DAY, near + 2 * DAY)
+    return next(change for change in changes if change.is_gap and change.start <= local < change.end)
+
+
 def _between(early: datetime, late: datetime, zone: tzinfo) -> ClockChange:
     """The change between two moments with different offsets, found by halving down to the minute."""
     before = _offset(early, zone)

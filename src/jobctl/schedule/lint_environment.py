@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jobctl.schedule.crontab_text import Assignment
 from jobctl.schedule.finding import Case, Finding
@@ -12,6 +14,7 @@ ZONE_OF_OTHER_CRONS = frozenset({"CRON_TZ", "RANDOM_DELAY", "START_HOURS_RANGE"}
 FILES = frozenset({"JOBCTL_ENV_FILE", "JOBCTL_CONFIG", "JOBCTL_LOG_FILE"})
 TO_BE_READ = frozenset({"JOBCTL_ENV_FILE", "JOBCTL_CONFIG"})
 UNSAFE_ADDRESS = re.compile(r"[^A-Za-z0-9@!:%\-.,_+]")
+HALF_A_YEAR = timedelta(days=182)
 COMMENT = re.compile(r"\s#\s?\S")
 
 
@@ -83,7 +86,7 @@ def _zone(case: Case, line: Assignment) -> Iterator[Finding]:
             f"it is known to other crons only; this one reads all times in the machine's zone, {case.known.zone}",
             f"take it away and write the times in {case.known.zone}",
         )
-    elif line.name == "TZ" and line.value.lstrip(":") != case.known.zone:
+    elif line.name == "TZ" and not _is_same_zone(line.value.lstrip(":"), case):
         yield Finding(
             "zone",
             "warning",
@@ -92,6 +95,16 @@ def _zone(case: Case, line: Assignment) -> Iterator[Finding]:
             f"cron reads the times of every crontab in the machine's zone, {case.known.zone}",
             f"write the times in {case.known.zone}, or set the zone on the command: TZ={line.value} jobctl ...",
         )
+
+
+def _is_same_zone(name: str, case: Case) -> bool:
+    """Also under another name (`UTC`, `Etc/UTC`): the clocks show the same in winter and in summer."""
+    try:
+        zones = (ZoneInfo(name), ZoneInfo(case.known.zone))
+    except (OSError, ValueError, ZoneInfoNotFoundError):
+        return False
+    days = (case.known.now, case.known.now + HALF_A_YEAR)
+    return all(day.astimezone(zones[0]).utcoffset() == day.astimezone(zones[1]).utcoffset() for day in days)
 
 
 def _files(case: Case, line: Assignment) -> Iterator[Finding]:

@@ -1,0 +1,38 @@
+"""The commands of this program as values: which there are, and what each option takes.
+
+Read from the Typer app itself, so that what is linted, planned and rendered follows the commands as they are added.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from jobctl.schedule.finding import CommandShape
+
+
+def command_shapes(app: typer.Typer) -> dict[str, "CommandShape"]:
+    """By the command's words: `ingest-branch`, `db migrate`."""
+    from typer.main import get_command
+
+    return dict(_walk(get_command(app), ()))
+
+
+def _walk(command: object, words: tuple[str, ...]) -> Iterator[tuple[str, "CommandShape"]]:
+    from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+    from jobctl.schedule.finding import CommandShape
+
+    if isinstance(command, TyperGroup):
+        for name, inner in command.commands.items():
+            yield from _walk(inner, (*words, name))
+    elif isinstance(command, TyperCommand):
+        options = {"--help": False}
+        arguments: int | None = 0
+        for each in command.params:
+            if isinstance(each, TyperOption):
+                options |= dict.fromkeys((*each.opts, *each.secondary_opts), not each.is_flag)
+            elif isinstance(each, TyperArgument) and arguments is not None:
+                arguments = None if each.nargs < 0 else arguments + each.nargs
+        yield " ".join(words), CommandShape(options, arguments)
