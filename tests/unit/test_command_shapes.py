@@ -4,15 +4,16 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from bench_crontabs import USER
 from jobctl.cli.app import app
-from jobctl.cli.command_shapes import command_shapes
+from jobctl.cli.command_shapes import shapes_below
 from jobctl.schedule.command_line import FLAGS, RUN
 from jobctl.schedule.finding import Known
 from jobctl.schedule.lint import lint
 
-SHAPES = command_shapes(app)
+SHAPES = shapes_below(get_command(app))
 PROJECT = Path(__file__).parents[2]
 
 

@@ -82,6 +82,7 @@ DAYS = st.sampled_from([GAP, REPEAT, datetime(2026, 3, 8, 7, tzinfo=UTC), dateti
 
 @given(TEXTS, CLOCKS, DAYS, st.integers(-300, 300))
 @example("30 2 * * *", BERLIN, GAP, 0)
+@example("30 2 * * *", BERLIN, REPEAT, 0)
 @example("0,30 1-3 * * *", NEW_YORK, datetime(2026, 11, 1, 6, tzinfo=UTC), 30)
 def test_an_explanation_agrees_with_the_slots_also_when_the_clocks_change(
     text: str, zone: ZoneInfo, day: datetime, minutes: int

@@ -102,6 +102,12 @@ def test_the_last_slot_until_a_moment_is_the_last_that_comes_going_forwards(
 
 
 @given(TEXTS, MOMENTS, ZONES)
+@example("30 2 * * *", datetime(2026, 10, 25, 1, 0, tzinfo=UTC), BERLIN)
+def test_the_next_slot_is_never_over(text: str, moment: datetime, zone: ZoneInfo) -> None:
+    assert parse(text).next_after(moment, zone) > moment
+
+
+@given(TEXTS, MOMENTS, ZONES)
 def test_slots_rise_and_none_is_named_twice(text: str, moment: datetime, zone: ZoneInfo) -> None:
     slots = parse(text).between(moment, moment + timedelta(days=3), zone)
     assert slots == sorted(set(slots))

@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from jobctl.schedule.finding import CommandShape
 
 
-def command_shapes(app: typer.Typer) -> dict[str, "CommandShape"]:
-    """By the command's words: `ingest-branch`, `db migrate`."""
-    from typer.main import get_command
+def command_shapes(context: typer.Context) -> dict[str, "CommandShape"]:
+    """Those of the whole program, by their words: `ingest-branch`, `db migrate`."""
+    return shapes_below(context.find_root().command)
 
-    return dict(_walk(get_command(app), ()))
+
+def shapes_below(command: object) -> dict[str, "CommandShape"]:
+    """`command` is what typer makes of an app."""
+    return dict(_walk(command, ()))
 
 
 def _walk(command: object, words: tuple[str, ...]) -> Iterator[tuple[str, "CommandShape"]]:

@@ -33,15 +33,16 @@ ScopeOption = Annotated[
 @app.command(
     name="list", epilog="Example: jobctl schedule list --json | jq '.items[] | select(.state != \"installed\")'"
 )
-def list_lines(as_json: JsonOption = False) -> None:
+def list_lines(context: typer.Context, as_json: JsonOption = False) -> None:
     """List each installed line, and each job of the plan without one: when, in words, last and next start, owner."""
     from jobctl import clock
     from jobctl.cli import render, schedule_views
+    from jobctl.cli.command_shapes import command_shapes
     from jobctl.cli.schedule_lines import schedule_lines
     from jobctl.cli.session import current_settings
 
     settings = current_settings()
-    lines = schedule_lines(settings, _commands())
+    lines = schedule_lines(settings, command_shapes(context))
     rows = schedule_views.with_last_and_next(settings, lines, clock.utc_now())
     if as_json:
         render.print_json({"items": [row.as_json() for row in rows], "next": None})
@@ -51,6 +52,7 @@ def list_lines(as_json: JsonOption = False) -> None:
 
 @app.command(name="next", epilog="Example: jobctl schedule next ingest-branch --at 2026-03-29T00:00 -n 30")
 def next_starts(
+    context: typer.Context,
     job: Annotated[str | None, typer.Argument(metavar="[JOB]", help="Only this job.", show_default=False)] = None,
     at: Annotated[
         str | None, typer.Option("--at", help="From this time on (ISO 8601, in cron's zone).", show_default=False)
@@ -62,11 +64,12 @@ def next_starts(
     """List the next starts in order, of the installed lines or, where a job has none, of the plan."""
     from jobctl import clock
     from jobctl.cli import render, schedule_views
+    from jobctl.cli.command_shapes import command_shapes
     from jobctl.cli.schedule_lines import of_job, schedule_lines
     from jobctl.cli.session import current_settings
     from jobctl.cli.times import on_the_clock
 
-    lines = schedule_lines(current_settings(), _commands())
+    lines = schedule_lines(current_settings(), command_shapes(context))
     lines = [line for line in lines if line.state != "planned"] if job is None else of_job(lines, job, scope)
     starts = schedule_views.next_starts(
         lines, lambda zone: on_the_clock("--at", at, zone).at if at else clock.utc_now(), number
@@ -79,6 +82,7 @@ def next_starts(
 
 @app.command(epilog=LINT_EXAMPLE)
 def lint(
+    context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="A crontab; - is standard input.")],
     system: Annotated[
         bool | None,
@@ -105,10 +109,9 @@ def lint(
 ) -> None:
     """Name what is wrong with a crontab, why it matters and how to mend it (exit 1 if there is an error)."""
     from jobctl.cli import render, schedule_lint
-    from jobctl.cli.app import app as root
     from jobctl.cli.command_shapes import command_shapes
 
-    checked = schedule_lint.check(file, command_shapes(root), is_system=system, zone=zone, is_here=here)
+    checked = schedule_lint.check(file, command_shapes(context), is_system=system, zone=zone, is_here=here)
     if as_json:
         render.print_json(checked.as_json(strict=strict))
     else:
@@ -119,6 +122,7 @@ def lint(
 
 @app.command(epilog=EXPLAIN_EXAMPLE)
 def explain(
+    context: typer.Context,
     job: Annotated[str, typer.Argument(metavar="JOB", help="The job, such as ingest-branch, or run.")],
     at: Annotated[str, typer.Option("--at", help="The minute in question (ISO 8601, in cron's zone).")],
     scope: ScopeOption = None,
@@ -126,20 +130,14 @@ def explain(
 ) -> None:
     """Tell why each line of a job did or did not fire at a minute, field by field, and what became of the slot."""
     from jobctl.cli import render, schedule_explain
+    from jobctl.cli.command_shapes import command_shapes
     from jobctl.cli.schedule_lines import of_job, schedule_lines
     from jobctl.cli.session import current_settings
 
     settings = current_settings()
-    lines = of_job(schedule_lines(settings, _commands()), job, scope)
+    lines = of_job(schedule_lines(settings, command_shapes(context)), job, scope)
     told = schedule_explain.explain_lines(settings, lines, at)
     if as_json:
         render.print_json({"items": [each.as_json() for each in told], "next": None})
     else:
         schedule_explain.print_told(told)
-
-
-def _commands() -> set[str]:
-    from jobctl.cli.app import app as root
-    from jobctl.cli.command_shapes import command_shapes
-
-    return set(command_shapes(root))

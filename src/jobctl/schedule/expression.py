@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
-from itertools import takewhile
+from itertools import dropwhile, takewhile
 
 from cronsim import CronSim, CronSimError
 
@@ -51,7 +51,9 @@ class Expression:
 
     def after(self, moment: datetime, zone: tzinfo) -> Iterator[datetime]:
         """Its slots later than `moment`, in order, in UTC."""
-        return (_utc(slot) for slot in CronSim(self.text, moment.astimezone(zone)))
+        # In the hour that the clocks repeat, cronsim names once more what the first time round has brought.
+        slots = (_utc(slot) for slot in CronSim(self.text, moment.astimezone(zone)))
+        return dropwhile(lambda slot: slot <= moment, slots)
 
     def next_after(self, moment: datetime, zone: tzinfo) -> datetime:
         return next(self.after(moment, zone))
