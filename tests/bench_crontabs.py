@@ -74,6 +74,7 @@ BROKEN = [
     Broken("option-value", f"0 * * * * {INGEST} --max-runtime 55minutes\n"),
     Broken("option-value", f"0 * * * * {INGEST} --branch\n", name="missing"),
     Broken("arguments", f"0 * * * * {INGEST} airports\n"),
+    Broken("arguments", f"0 * * * * {INGEST} -- airports\n", name="behind-hyphens"),
     Broken("fields", "0 * * *\n"),
     Broken("fields", "@daily root\n", 1, CRON_D, name="nickname"),
     Broken("no-command", "0 * * * *\n"),

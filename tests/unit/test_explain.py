@@ -48,6 +48,7 @@ def test_two_restricted_days_are_an_or(day: int, fires: bool, reason: str) -> No
     told = explain(parse("0 9 15 * fri"), datetime(2026, 1, day, 9, 0, tzinfo=UTC), UTC)
     assert told.fires is fires
     assert told.reasons[-1].endswith(reason)
+    assert match_wall_clock(parse("0 9 15 * fri"), told.at).is_matched is fires
 
 
 def test_a_time_in_the_gap_is_explained_when_the_gap_ends() -> None:
@@ -59,7 +60,7 @@ def test_a_time_in_the_gap_is_explained_when_the_gap_ends() -> None:
 def test_the_second_of_two_equal_times_is_explained() -> None:
     told = explain(parse("30 2 * * *"), REPEAT + timedelta(minutes=30), BERLIN)
     assert not told.fires
-    assert told.reasons[0] == "02:00 to 03:00 comes twice, and a line at a fixed time runs the first time only"
+    assert told.reasons[0] == "02:00 to 03:00 comes twice, and a line at a fixed time in it runs the first time only"
     first = explain(parse("30 2 * * *"), REPEAT - timedelta(minutes=30), BERLIN)
     assert first.fires and first.reasons == ("all five fields match",)
 

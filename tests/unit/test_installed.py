@@ -61,7 +61,7 @@ def test_an_enabled_timer_of_ours_is_found_and_one_that_is_not_enabled_is_not(et
             f"[Timer]\nOnCalendar=*:0{minute}\nX-Jobctl-Cron={minute} * * * *\n"
         )
         (units / f"jobctl-{name}.service").write_text(
-            f"[Service]\nUser=jobctl\nExecStart=\nExecStart=-{INGEST} \\\n  --full\n"
+            f"[Service]\nUser=jobctl\nExecStart=/bin/false\nExecStart=\nExecStart=-{INGEST} \\\n  --full\n"
         )
     (units / "timers.target.wants/jobctl-on.timer").symlink_to("/nonexistent/jobctl-on.timer")
     (line,) = read_installed(ME, etc=etc, crontab=crontab_that(tmp_path, NONE))

@@ -68,10 +68,10 @@ def _of_the_clocks(at: datetime, zone: tzinfo, *, fires: bool, is_matched: bool)
     if fires == is_matched:
         return []
     for change in clock_changes(zone, at - LONGEST_JUMP, at):
-        if fires and change.is_gap:
-            return [f"the clocks skip {_span(change)}, and a line at a fixed time in it runs when the gap ends"]
-        if not fires and not change.is_gap:
-            return [f"{_span(change)} comes twice, and a line at a fixed time runs the first time only"]
+        if change.is_gap is fires:
+            what = "runs when the gap ends" if fires else "runs the first time only"
+            when = f"the clocks skip {_span(change)}" if fires else f"{_span(change)} comes twice"
+            return [f"{when}, and a line at a fixed time in it {what}"]
     return []
 
 
