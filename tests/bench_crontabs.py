@@ -107,6 +107,7 @@ BROKEN = [
     Broken("silent", "SHELL=/bin/bash\n0 1 * * * /usr/local/bin/backup &> /dev/null\n", 2, USER, WARNED, "bash"),
     Broken("path", "0 * * * * jobctl ingest-branch --scheduled\n"),
     Broken("path", "0 1 * * * npm run nightly\n", 1, USER, WARNED, "npm"),
+    Broken("path", "1 1 1 * * shutdown -r now\n", 1, USER, WARNED, "sbin"),
     Broken("path", f"PATH=/opt/jobctl/bin\n0 * * * * {INGEST} || logger failed\n", 2, USER, WARNED, "too-short"),
     Broken("path", f"PATH=/usr/bin:/bin:.\n0 * * * * {INGEST}\n", 1, USER, WARNED, "relative"),
     Broken("shell", f"SHELL=bash\n0 * * * * {INGEST}\n"),

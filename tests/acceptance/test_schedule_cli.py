@@ -75,6 +75,31 @@ def test_list_shows_installed_lines_and_the_rest_of_the_plan_and_needs_no_databa
     assert max(map(len, shown.stdout.splitlines())) <= 100
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list",),
+        ("next", "-n", "1"),
+        ("explain", "sync", "--at", "2026-01-13 02:00"),
+        ("lint", "-"),
+        ("lint", "--help"),
+    ],
+)
+def test_each_command_works_without_any_environment(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "jobctl", "schedule", *arguments, *(["--json"] if "--help" not in arguments else [])],
+        cwd=tmp_path,
+        env={},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--help" in arguments or isinstance(json.loads(done.stdout), dict)
+
+
 def test_an_address_where_nobody_answers_is_unknown_and_no_error(jobctl: Command) -> None:
     lines = items(jobctl("list", "--json", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none"))
     assert not any(line["history_is_known"] for line in lines)

@@ -20,7 +20,7 @@ READS_INPUT = frozenset(
 # Programs that lie beside /usr/bin and /bin, or where their installer put them.
 ELSEWHERE = re.compile(
     r"jobctl|anacron|badblocks|blkid|brew|bundle|composer|conda|docker-compose|fsck|fstrim|gem|ifconfig|ip6?tables"
-    r"|kubectl|logrotate|np[mx]|nvm|poetry|pyenv|rbenv|sendmail|service|tune2fs|uv|wp|yarn|zfs|zpool"
+    r"|kubectl|logrotate|np[mx]|nvm|poetry|poweroff|pyenv|rbenv|reboot|sendmail|service|shutdown|tune2fs|uv|wp|yarn|zfs|zpool"
 )
 BASH_ONLY = (
     (re.compile(r"(^|\s)&>"), "&>", "sh starts the command in the background and empties the file"),
