@@ -42,6 +42,11 @@ PLACES = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 CRON = shutil.which("cron", path=PLACES)
 LIBFAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 DATEFUDGE = next(Path("/usr/lib").glob("*/datefudge/datefudge.so"), None)
+# It has been up for a hundred days: by its own clock this machine may have booted only minutes ago.
+PRIVATE = (
+    *("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"),
+    *("--time", "--boottime", str(100 * 86_400)),
+)
 
 SET_UP = r"""
 set -eu
@@ -89,6 +94,8 @@ def reason_to_skip() -> str:
         return "cron is not installed"
     if LIBFAKETIME is None or DATEFUDGE is None:
         return "libfaketime and datefudge are not installed"
+    if subprocess.run([*PRIVATE, "true"], capture_output=True, check=False).returncode != 0:
+        return "this machine allows no namespaces of one's own"
     return ""
 
 
@@ -244,7 +251,7 @@ class Cron:
         """Its first process, as this machine numbers it: it ends with its standard input, and all others with it."""
         process = subprocess.Popen(
             [
-                *("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"),
+                *PRIVATE,
                 *(str(self.directory / "sh"), "-c", SET_UP, "sh", str(self.directory), self.host, self.zone),
             ],
             stdin=subprocess.PIPE,
@@ -260,7 +267,7 @@ class Cron:
 
     def _start(self, *command: str, streams: int = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
-            ["nsenter", "--target", str(self._holder), "--mount", "--uts", "--pid", *command],
+            ["nsenter", "--target", str(self._holder), "--mount", "--uts", "--time", "--pid", *command],
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"},
             cwd="/",
             stdin=streams,
