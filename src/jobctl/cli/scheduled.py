@@ -17,7 +17,7 @@ from jobctl import log
 from jobctl.runtime.expected import Missed, Refusal
 from jobctl.runtime.history import Identity
 from jobctl.runtime.outcome import COMPLETED, SKIPPED, CatchUp, ScopeReport
-from jobctl.settings import Settings
+from jobctl.settings import InvalidSettings, Settings
 
 if TYPE_CHECKING:
     from jobctl.schedule.ledger import Start
@@ -80,10 +80,17 @@ class Expected:
     def _read_lines(self) -> None:
         from jobctl.schedule import ledger
         from jobctl.schedule.expression import parse
+        from jobctl.schedule.from_settings import changes_from
         from jobctl.schedule.installed import read_installed
 
         installed = [line for line in read_installed(self._identity.os_user) if line.is_scheduled]
-        self._lines = ledger.lines_of(installed, self._identity.os_user)
+        try:
+            changes = changes_from(self._settings)
+        except InvalidSettings as error:
+            # The line fired as it is installed; a slip in the plan of others is no reason not to run.
+            LOG.warning("plan_not_read", error=error)
+            changes = {}
+        self._lines = ledger.lines_of(installed, self._identity.os_user, changes)
         ours = [line for line in self._lines if (line.job, line.scope) == (self._identity.job, self._scope)]
         if not ours:
             LOG.warning("line_not_found", reason="--scheduled was given, but no installed crontab has a line for it")
