@@ -10,6 +10,7 @@
     |-- UnknownOutcome              75   the answer to a COMMIT was lost: look before doing it again
     |-- LockLost                    1    another run holds the lock or a newer fence; this one wrote nothing since
     |-- SourceError                 1    a branch cannot be read as it stands (missing, inactive, stale, unmapped)
+    |-- CommandFailed               n    a wrapped command failed; n is its own exit code, 128+n if a signal ended it
     |-- DataError                   1    a record or file is unreadable; what was there before is unchanged
     |-- MaxRuntimeExceeded          124  the run was ended at its max runtime; the checkpoint is kept
     `-- Interrupted                 128+n  a signal ended the run; the checkpoint is kept
@@ -78,6 +79,14 @@ class DataError(JobctlError):
     pass
 
 
+class CommandFailed(JobctlError):
+    """A wrapped command did not succeed; its exit code is passed on."""
+
+    def __init__(self, message: str, *, command_exit_code: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.command_exit_code = command_exit_code
+
+
 class MaxRuntimeExceeded(JobctlError):
     exit_code = EXIT_MAX_RUNTIME
 
@@ -94,6 +103,8 @@ def exit_code_of(error: BaseException) -> int:
     """The exit code that tells cron what became of the work."""
     if isinstance(error, Interrupted):
         return 128 + error.signal_number
+    if isinstance(error, CommandFailed):
+        return error.command_exit_code
     if isinstance(error, JobctlError):
         return error.exit_code
     return EXIT_FAILED

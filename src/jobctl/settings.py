@@ -16,7 +16,7 @@ parser and tomllib are loaded only when there is a file to read.
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -55,7 +55,7 @@ WELL_KNOWN: Final = frozenset(
     }
 )
 ROOT_DATA_DIR: Final = Path("/var/lib/jobctl")
-PATHS: Final = frozenset({"data_dir", "log_file", "textfile_dir"})
+PATHS: Final = frozenset({"data_dir", "log_file", "textfile_dir", "output_dir"})
 
 # One user part and one host part, told apart as libpq does: what does not fit cannot be shown or connected to safely.
 DATABASE_URL = re.compile(r"postgres(?:ql)?://(?:[^@/\s]*@)?[^@/?#\s]*(?:/[^@?#\s]*)?(?:\?\S*)?", re.IGNORECASE)
@@ -210,6 +210,7 @@ class Settings(BaseModel):
     log_file: Path | None = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_level)] = "INFO"
     textfile_dir: Path | None = None
+    output_dir: Path | None = None
 
     lock_timeout_ms: Annotated[int, Field(ge=1)] = 2_000
     statement_timeout_ms: Annotated[int, Field(ge=1)] = 25_000
@@ -233,6 +234,11 @@ class Settings(BaseModel):
     h3_resolution: Annotated[int, Field(ge=0, le=15)] = 8
     embed_model_version: Annotated[str, Field(pattern=r"^[!-\[\]-~]+$")] = "wordllama-256-v1"
     run_as_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]*\$?$")] = "jobctl"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where runs are kept that the database could not hear of."""
+        return self.data_dir / "spool"
 
     def max_runtime_of(self, job: str) -> int:
         """Seconds after which a run of `job` is ended."""
@@ -297,8 +303,18 @@ def load(
     return Loaded(settings, origins, tuple(found.files), tuple(found.notes))
 
 
-def require_limits(settings: Settings, job: str, max_runtime_s: int) -> None:
-    """Refuse a max runtime given on the command line that does not fit between the other limits."""
+def environment_for_commands(keep: Sequence[str] = ()) -> dict[str, str]:
+    """This process's environment without the secrets among our settings: a stranger's command has no use for them.
+    Names in `keep` stay."""
+    secret = {ENV_NAMES[name] for name in SECRETS} - set(keep)
+    return {name: value for name, value in os.environ.items() if name not in secret}
+
+
+def require_limits(settings: Settings, job: str, max_runtime_s: int, *, within_interval: bool = True) -> None:
+    """Refuse a max runtime given on the command line that does not fit between the other limits. A wrapped command has
+    an interval of its own, of which these settings know nothing."""
+    if not within_interval:
+        settings = settings.model_copy(update={"cron_interval_s": max(settings.cron_interval_s, max_runtime_s)})
     faults = _order_faults(
         settings, {job: max_runtime_s}, lambda name: "command line" if name == "max_runtime_s" else "settings"
     )

@@ -18,7 +18,7 @@ from jobctl.errors import (
     UsageError,
     exit_code_of,
 )
-from jobctl.runtime.outcome import ErrorReport, RunReport, ScopeReport, stopped_status
+from jobctl.runtime.outcome import ErrorReport, RunReport, ScopeReport, status_of
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -88,7 +88,7 @@ def test_error_outside_any_scope_decides_the_exit_code() -> None:
 )
 def test_every_error_has_its_exit_code_and_status(error: Exception, exit_code: int, status: str) -> None:
     assert exit_code_of(error) == exit_code
-    assert stopped_status(exit_code) == status
+    assert status_of(error) == status
 
 
 def test_counts_add_up_over_scopes() -> None:
@@ -106,5 +106,5 @@ def test_keys_of_the_json_object_are_frozen() -> None:
     scopes = cast("list[dict[str, object]]", value["scopes"])
     assert list(scopes[0]) == [
         "scope", "status", "degraded", "exit_code", "started_at", "finished_at", "duration_ms", "counts", "metrics",
-        "notes", "error", "evidence",
+        "notes", "error", "evidence", "output",
     ]  # fmt: skip

@@ -4,7 +4,15 @@ import sys
 
 import typer
 
-from jobctl.cli import branch_commands, config_commands, db_commands, job_commands, schedule_commands, slot_commands
+from jobctl.cli import (
+    branch_commands,
+    config_commands,
+    db_commands,
+    job_commands,
+    schedule_commands,
+    slot_commands,
+    wrap_command,
+)
 from jobctl.errors import EXIT_FAILED, JobctlError, exit_code_of
 
 app = typer.Typer(
@@ -16,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("ingest-branch", epilog=job_commands.INGEST_EXAMPLE)(job_commands.ingest_branch)
+app.command("run", epilog=wrap_command.EXAMPLE, context_settings=wrap_command.CONTEXT)(wrap_command.run)
 app.command("slots", epilog=slot_commands.SLOTS_EXAMPLE)(slot_commands.slots)
 app.command("pause", epilog=slot_commands.PAUSE_EXAMPLE)(slot_commands.pause)
 app.command("resume", epilog=slot_commands.RESUME_EXAMPLE)(slot_commands.resume)

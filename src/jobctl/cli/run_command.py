@@ -52,13 +52,15 @@ def run(
     is_scheduled: bool,
     correlation_id: str | None,
     output: Output,
+    wraps_command: bool = False,
+    outlives_database: bool = False,
 ) -> RunReport:
     """Run the job and print its report: JSON, a table for a person, or one line on stderr when it failed under cron.
 
     `slot_scope` is the scope that the line in the crontab names, which may stand for several scopes of the run."""
     run_id = uuid.uuid4()
     max_runtime_s = seconds("--max-runtime", max_runtime) if max_runtime else settings.max_runtime_of(job)
-    require_limits(settings, job, max_runtime_s)
+    require_limits(settings, job, max_runtime_s, within_interval=not wraps_command)
     redactor = Redactor(settings.secrets())
     identity = Identity(
         run_id=run_id,
@@ -87,6 +89,8 @@ def run(
             progress=_progress(output),
             expected=expected,
             slot_scope=slot_scope,
+            outlives_database=outlives_database,
+            contains_children=wraps_command,
         )
     )
     _print(report, output)

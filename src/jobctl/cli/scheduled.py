@@ -6,7 +6,7 @@ Brings the envelope (`runtime.expected`) and the schedule together, which do not
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ from jobctl.settings import InvalidSettings, Settings
 
 if TYPE_CHECKING:
     from jobctl.schedule.ledger import Start
+    from jobctl.schedule.plan import Change
     from jobctl.schedule.registry import Line
 
 LOG = log.get_logger()
@@ -85,7 +86,7 @@ class Expected:
 
         installed = [line for line in read_installed(self._identity.os_user) if line.is_scheduled]
         try:
-            changes = changes_from(self._settings)
+            changes: Mapping[str, Change] = changes_from(self._settings)
         except InvalidSettings as error:
             # The line fired as it is installed; a slip in the plan of others is no reason not to run.
             LOG.warning("plan_not_read", error=error)

@@ -31,6 +31,8 @@ class JobCall:
     progress: Callable[[int, int | None], None] = lambda done, total: None
     expected: Expectations | None = None
     slot_scope: str = ""
+    outlives_database: bool = False
+    contains_children: bool = False
 
     def reported(self, error: BaseException) -> ErrorReport:
         """An error as it may be shown and kept: in the house's words, without its secrets."""

@@ -34,7 +34,7 @@ from jobctl.errors import (
     LockLost,
     UsageError,
 )
-from jobctl.runtime import history, markers, pings
+from jobctl.runtime import history, host_lock, markers, pings, spool
 from jobctl.runtime.alerting import Who
 from jobctl.runtime.call import JobCall
 from jobctl.runtime.expected import Missed
@@ -52,13 +52,14 @@ from jobctl.runtime.outcome import (
     ErrorReport,
     RunReport,
     ScopeReport,
-    stopped_status,
 )
 from jobctl.runtime.run import Run
 from jobctl.runtime.stop import Stop
 from jobctl.runtime.supervisor import supervise
 
 LOG = log.get_logger()
+
+NOT_GUARDED = "not guarded"  # how the note of a run begins that had no lock
 
 
 def run_job(call: JobCall) -> RunReport:
@@ -74,7 +75,10 @@ def run_job(call: JobCall) -> RunReport:
         lambda death: after_death(call, death, started_at, started),
         max_runtime_s=call.max_runtime_s,
         kill_grace_s=call.settings.kill_grace_s,
+        contains_children=call.contains_children,
     )
+    if not call.dry_run and _was_not_heard(report):
+        spool.keep(call.settings.spool_dir, call.identity, report)
     if ping_url is not None:
         pings.ended(ping_url, report)
     markers.log_outcome(report)
@@ -103,20 +107,9 @@ def _work(call: JobCall, stop: Stop) -> RunReport:
             if refusal is not None:
                 scopes.append(refusal)
                 return _report(call, scopes, started_at, started)
-            try:
-                wanted = call.scopes_of(control)
-            except JobctlError as refused:
-                if not isinstance(refused, UsageError) and not call.dry_run:
-                    failed = ScopeReport("", FAILED, started_at, clock.utc_now(), 0, error=call.reported(refused))
-                    _recorded(call, control, failed)
-                raise
+            wanted = _wanted(call, control, started_at)
             if not wanted:
-                notes = ("there is nothing to work on",)
-                scopes.append(
-                    ScopeReport("", COMPLETED, started_at, clock.utc_now(), clock.ms_since(started), notes=notes)
-                )
-                if not call.dry_run:
-                    _recorded(call, control, scopes[0])
+                scopes.append(_nothing_to_do(call, control, started_at, started))
             for nth, scope in enumerate(wanted):
                 if nth:  # a connection of its own: a database that went away under one scope is back for the next
                     stack.close()
@@ -127,9 +120,31 @@ def _work(call: JobCall, stop: Stop) -> RunReport:
                         error = stop.reason  # the others were not begun, and the run says why
                     break
             catch_up = _afterwards(call, database, scopes)
+    except DatabaseUnavailable as away:
+        if scopes or call.dry_run or not call.outlives_database:
+            error = away
+        else:
+            scopes.append(_run_unguarded(call, stop, away))
     except Exception as caught:  # noqa: BLE001 - also what nobody foresaw must be a report, redacted, and no stack trace
         error = caught
     return _report(call, scopes, started_at, started, error=error, catch_up=catch_up)
+
+
+def _wanted(call: JobCall, control: psycopg.Connection, started_at: datetime) -> Sequence[str]:
+    """The scopes to work on. Without them there is no run; why not is kept, unless it was the command line's fault."""
+    try:
+        return call.scopes_of(control)
+    except JobctlError as refused:
+        if not isinstance(refused, UsageError) and not call.dry_run:
+            failed = ScopeReport("", FAILED, started_at, clock.utc_now(), 0, error=call.reported(refused))
+            _recorded(call, control, failed)
+        raise
+
+
+def _nothing_to_do(call: JobCall, control: psycopg.Connection, started_at: datetime, started: float) -> ScopeReport:
+    notes = ("there is nothing to work on",)
+    report = ScopeReport("", COMPLETED, started_at, clock.utc_now(), clock.ms_since(started), notes=notes)
+    return report if call.dry_run else _recorded(call, control, report)
 
 
 def _report(
@@ -159,8 +174,12 @@ def _report(
 
 
 def _expected(call: JobCall, control: psycopg.Connection) -> ScopeReport | None:
-    """Take this start's slot and see what was missed. A report: the start rightly does nothing."""
-    if call.expected is None or call.dry_run:
+    """Bring in what the database could not hear, take this start's slot, see what was missed. A report: the start
+    rightly does nothing."""
+    if call.dry_run:
+        return None
+    spool.replay(control, call.settings.spool_dir)
+    if call.expected is None:
         return None
     started_at, started = clock.utc_now(), time.monotonic()
     refusal = call.expected.begin(control)
@@ -252,6 +271,7 @@ def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, s
                 lease_s=call.settings.lease_s,
                 soft_limit_s=call.max_runtime_s * call.settings.soft_limit_share,
                 on_soft_limit=lambda: LOG.warning("soft_limit_reached", max_runtime_s=call.max_runtime_s),
+                outlives_database=call.outlives_database,
             ):
                 ending = _do_the_work(call, database, control, scope, stop, granted, draft)
             return _closed(call, database, control, _timed(replace(ending, fence=granted.fence), started))
@@ -268,7 +288,7 @@ def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, s
 def _do_the_work(
     call: JobCall,
     database: Database,
-    control: psycopg.Connection,
+    control: psycopg.Connection | None,
     scope: str,
     stop: Stop,
     grant: Grant | None,
@@ -279,7 +299,7 @@ def _do_the_work(
     def record_event(level: str, event: str, fields: dict[str, object]) -> None:
         say = {"debug": LOG.debug, "info": LOG.info, "warning": LOG.warning}.get(level, LOG.error)
         say(event, **fields)
-        if grant is not None:
+        if grant is not None and control is not None:
             with suppress(psycopg.Error):  # an event that cannot be kept is still in the log
                 history.add_event(
                     control,
@@ -292,6 +312,7 @@ def _do_the_work(
                     fence=grant.fence,
                 )
 
+    kept: list[str] = []
     run = Run(
         identity=call.identity,
         scope=scope,
@@ -302,6 +323,7 @@ def _do_the_work(
         now=draft.started_at,
         record_event=record_event,
         progress=call.progress,
+        keep_output=kept.append,
     )
     try:
         outcome = call.work(run)
@@ -310,7 +332,7 @@ def _do_the_work(
         LOG.error("run_failed", error=cause)  # noqa: TRY400 - one line, without the stack where secrets lie
         reported = call.reported(cause)
         counts = _counts_so_far(control, run)
-        return replace(draft, status=stopped_status(reported.exit_code), error=reported, counts=counts)
+        return replace(draft, status=reported.status, error=reported, counts=counts, output=_output(call, kept))
     return replace(
         draft,
         status=COMPLETED,
@@ -318,12 +340,40 @@ def _do_the_work(
         metrics=outcome.metrics,
         notes=tuple(outcome.notes),
         degraded=outcome.degraded,
+        output=_output(call, kept),
     )
 
 
-def _counts_so_far(control: psycopg.Connection, run: Run) -> Mapping[str, int]:
+def _run_unguarded(call: JobCall, stop: Stop, away: DatabaseUnavailable) -> ScopeReport:
+    """The work without the database: kept apart from others on this host alone, by a file's lock."""
+    started_at, started = clock.utc_now(), time.monotonic()
+    draft = ScopeReport(call.slot_scope, FAILED, started_at, started_at, 0)
+    with host_lock.held(call.settings.spool_dir, call.identity.job, call.slot_scope) as is_held:
+        if not is_held:
+            note = "skipped: the database is out of reach, and another run on this host is under way"
+            return _timed(replace(draft, status=SKIPPED, notes=(note,)), started)
+        LOG.warning("run_unguarded", reason=str(away))
+        nowhere = Database("", call.identity.session_name)
+        ending = _do_the_work(call, nowhere, None, call.slot_scope, stop.part(), None, draft)
+    note = f"{NOT_GUARDED} against other hosts: {call.redactor.text(str(away), limit=500)}"
+    return _timed(replace(ending, notes=(*ending.notes, note)), started)
+
+
+def _was_not_heard(report: RunReport) -> bool:
+    """Whether the database may lack a row of this run."""
+    errors = [report.error, *(scope.error for scope in report.scopes)]
+    is_away = any(error is not None and error.class_ == DatabaseUnavailable.__name__ for error in errors)
+    return is_away or any(note.startswith(NOT_GUARDED) for scope in report.scopes for note in scope.notes)
+
+
+def _output(call: JobCall, kept: Sequence[str]) -> str | None:
+    """What a command printed, as it may be kept."""
+    return call.redactor.text(kept[-1]) if kept else None
+
+
+def _counts_so_far(control: psycopg.Connection | None, run: Run) -> Mapping[str, int]:
     """What a failed run had already committed, from its own checkpoint."""
-    if run.grant is None:
+    if run.grant is None or control is None:
         return {}
     try:
         checkpoint = run.checkpoint(control)

@@ -33,6 +33,7 @@ class Heartbeat:
         lease_s: float,
         soft_limit_s: float,
         on_soft_limit: Callable[[], None],
+        outlives_database: bool = False,
     ) -> None:
         self._database = database
         self._identity = identity
@@ -43,6 +44,7 @@ class Heartbeat:
         self._lease_s = lease_s
         self._soft_limit_at = time.monotonic() + soft_limit_s
         self._on_soft_limit: Callable[[], None] | None = on_soft_limit
+        self._outlives_database = outlives_database
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat_until_ended, name="heartbeat", daemon=True)
 
@@ -63,6 +65,8 @@ class Heartbeat:
                     conn = self._database.connect(purpose="beat")
                 with _time_limit(conn, self._lease_s / 3):
                     lost = self._what_was_lost(conn)
+                if isinstance(lost, DatabaseUnavailable) and self._outlives_database:
+                    lost = None  # it went on without a lock, as it was told to
                 if lost is not None:
                     self._stop.request(lost, now=True)
                     break
@@ -71,7 +75,7 @@ class Heartbeat:
                 if conn is not None:
                     conn.close()
                     conn = None
-                if time.monotonic() - last_good > self._lease_s:
+                if time.monotonic() - last_good > self._lease_s and not self._outlives_database:
                     self._stop.request(
                         DatabaseUnavailable(
                             f"the database was out of reach for {self._lease_s:.0f} s: {error}",

@@ -109,6 +109,30 @@ VALUES (%(run_id)s, %(scope)s, %(job)s, %(correlation_id)s, %(status)s, %(exit_c
 ON CONFLICT (run_id, scope) DO NOTHING
 """
 
+# The word of a run that the database did not hear at the time; it outranks what others had to guess meanwhile.
+REPLAY = """
+INSERT INTO ops.job_history (run_id, scope, job, correlation_id, status, degraded, exit_code, host, os_user,
+    supervisor_pid, version, command, slot_at, started_at, finished_at, duration_ms, counts, metrics, notes,
+    error_class, error_message, error_hint, evidence, output, peak_memory_bytes, replayed_at)
+VALUES (%(run_id)s, %(scope)s, %(job)s, %(correlation_id)s, %(status)s, %(degraded)s, %(exit_code)s, %(host)s,
+    %(os_user)s, %(supervisor_pid)s, %(version)s, %(command)s, %(slot_at)s, %(started_at)s, %(finished_at)s,
+    %(duration_ms)s, %(counts)s, %(metrics)s, %(notes)s, %(error_class)s, %(error_message)s, %(error_hint)s,
+    %(evidence)s, %(output)s, %(peak_memory_bytes)s, clock_timestamp())
+ON CONFLICT (run_id, scope) DO UPDATE
+SET status = excluded.status, degraded = excluded.degraded, exit_code = excluded.exit_code,
+    finished_at = excluded.finished_at, duration_ms = excluded.duration_ms, counts = excluded.counts,
+    metrics = excluded.metrics, notes = excluded.notes, error_class = excluded.error_class,
+    error_message = excluded.error_message, error_hint = excluded.error_hint, output = excluded.output,
+    replayed_at = excluded.replayed_at
+WHERE job_history.status IN ('running', 'abandoned') AND job_history.replayed_at IS NULL
+"""
+
+
+def replay(conn: psycopg.Connection, identity: Identity, report: ScopeReport) -> bool:
+    """Write the row that could not be written at its time. False: it is there already."""
+    parameters = {**_identity(identity), **_ending(report), "started_at": report.started_at}
+    return conn.execute(REPLAY, parameters).rowcount == 1
+
 
 def record(conn: psycopg.Connection, identity: Identity, report: ScopeReport, *, worker_pid: int) -> None:
     """Write the row of a scope that ended before it began: skipped, or failed before its lock."""
@@ -123,7 +147,7 @@ FINISH_ROW = """
 UPDATE ops.job_history
 SET status = %(status)s, degraded = %(degraded)s, exit_code = %(exit_code)s, finished_at = clock_timestamp(),
     duration_ms = %(duration_ms)s, counts = %(counts)s, metrics = %(metrics)s, notes = %(notes)s,
-    peak_memory_bytes = %(peak_memory_bytes)s,
+    peak_memory_bytes = %(peak_memory_bytes)s, output = %(output)s,
     error_class = %(error_class)s, error_message = %(error_message)s, error_hint = %(error_hint)s,
     evidence = %(evidence)s, dropped_log_lines = %(dropped_log_lines)s
 WHERE run_id = %(run_id)s AND scope = %(scope)s AND status = 'running'
@@ -321,4 +345,5 @@ def _ending(report: ScopeReport) -> dict[str, object]:
         "error_message": report.error.message if report.error else None,
         "error_hint": report.error.hint if report.error else None,
         "evidence": Jsonb(dict(report.evidence)) if report.evidence is not None else None,
+        "output": report.output,
     }

@@ -11,7 +11,7 @@ from jobctl import clock
 from jobctl.errors import Interrupted, JobctlError, MaxRuntimeExceeded
 from jobctl.runtime import history
 from jobctl.runtime.call import JobCall
-from jobctl.runtime.outcome import RunReport, ScopeReport, stopped_status
+from jobctl.runtime.outcome import RunReport, ScopeReport
 from jobctl.runtime.supervisor import Death
 
 
@@ -23,7 +23,7 @@ def after_death(call: JobCall, death: Death, started_at: datetime, started: floa
     """The worker left no report: write its rows' end for it, and say how it died."""
     error, evidence = _cause_of(call, death)
     reported = call.reported(error)
-    status = stopped_status(reported.exit_code)
+    status = reported.status
     scopes: list[ScopeReport] = []
     until = time.monotonic() + call.settings.kill_grace_s
     while not call.dry_run:

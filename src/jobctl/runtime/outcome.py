@@ -9,8 +9,9 @@ from jobctl.errors import (
     EXIT_DEGRADED,
     EXIT_DONE,
     EXIT_FAILED,
-    EXIT_MAX_RUNTIME,
+    Interrupted,
     JobctlError,
+    MaxRuntimeExceeded,
     exit_code_of,
 )
 
@@ -40,11 +41,14 @@ class ErrorReport:
     message: str
     hint: str
     exit_code: int
+    status: str = FAILED
 
     @classmethod
     def of(cls, error: BaseException) -> "ErrorReport":
         hint = error.hint if isinstance(error, JobctlError) else ""
-        return cls(type(error).__name__, str(error) or type(error).__name__, hint, exit_code_of(error))
+        return cls(
+            type(error).__name__, str(error) or type(error).__name__, hint, exit_code_of(error), status_of(error)
+        )
 
     def as_json(self) -> dict[str, object]:
         return {"class": self.class_, "message": self.message, "hint": self.hint}
@@ -67,6 +71,7 @@ class ScopeReport:
     evidence: Mapping[str, object] | None = None
     peak_memory_bytes: int = 0
     fence: int | None = None
+    output: str | None = None
 
     @property
     def exit_code(self) -> int:
@@ -88,6 +93,7 @@ class ScopeReport:
             "notes": list(self.notes),
             "error": self.error.as_json() if self.error else None,
             "evidence": dict(self.evidence) if self.evidence is not None else None,
+            "output": self.output,
         }
 
 
@@ -131,7 +137,7 @@ class RunReport:
         if self.error is not None:
             return self.error.exit_code
         codes = [scope.exit_code for scope in self.scopes]
-        stopped = [code for code in codes if code == EXIT_MAX_RUNTIME or code > 128]
+        stopped = [scope.exit_code for scope in self.scopes if scope.status in (TIMEOUT, INTERRUPTED)]
         if stopped:
             return stopped[0]
         bad = [code for code in codes if code not in (EXIT_DONE, EXIT_DEGRADED)]
@@ -143,7 +149,7 @@ class RunReport:
     @property
     def status(self) -> str:
         if self.error is not None:
-            return stopped_status(self.error.exit_code)
+            return self.error.status
         statuses = {scope.status for scope in self.scopes}
         for status in (TIMEOUT, INTERRUPTED):
             if status in statuses:
@@ -189,8 +195,8 @@ class RunReport:
         }
 
 
-def stopped_status(exit_code: int) -> str:
-    """The status of a run that an error with this exit code ended."""
-    if exit_code == EXIT_MAX_RUNTIME:
+def status_of(error: BaseException) -> str:
+    """The status of a run that this error ended. By its kind: a wrapped command may exit with any number."""
+    if isinstance(error, MaxRuntimeExceeded):
         return TIMEOUT
-    return INTERRUPTED if exit_code > 128 else FAILED
+    return INTERRUPTED if isinstance(error, Interrupted) else FAILED

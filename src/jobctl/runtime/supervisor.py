@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 from jobctl import log
 from jobctl.errors import Interrupted, MaxRuntimeExceeded
+from jobctl.runtime import process_tree
 from jobctl.runtime.outcome import RunReport
 from jobctl.runtime.stop import Stop
 
@@ -51,13 +52,19 @@ def supervise(
     *,
     max_runtime_s: float,
     kill_grace_s: float,
+    contains_children: bool = False,
 ) -> RunReport:
-    """Run `work` in a worker process and give its report, or that of `after_death` if it ended without one."""
+    """Run `work` in a worker process and give its report, or that of `after_death` if it ended without one.
+
+    With `contains_children`, what a worker that died left running is ended, wherever it tried to go."""
     report_out, report_in = os.pipe()
     control_out, control_in = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
     started = time.monotonic()
+    spare = process_tree.descendants(os.getpid()) if contains_children else set[int]()
+    if contains_children:
+        process_tree.adopt_orphans()
     pid = os.fork()
     if pid == 0:
         os.close(report_out)
@@ -74,7 +81,12 @@ def supervise(
         os.close(control_in)
     report = _parse(payload)
     if report is not None:
+        if contains_children:
+            process_tree.adopt_orphans(False)
         return report
+    if contains_children:
+        process_tree.end_descendants(first=signal.SIGKILL, wait_s=0, spare=spare)
+        process_tree.adopt_orphans(False)
     return after_death(
         Death(
             pid=pid,
