@@ -59,7 +59,7 @@ def test_each_command_can_print_an_object() -> None:
     assert without == NOT_OBJECTS
 
 
-@pytest.mark.parametrize("job", smoke.commands())
+@pytest.mark.parametrize("job", smoke.jobs())
 def test_each_job_passes_the_smoke_as_a_dry_run_and_for_real(job: str, base: Base, runner: Runner, home: Path) -> None:
     database = ("--set", f"DATABASE_URL={base.url}", "--set", f"HOME={home}")
     dry = as_ordinary_user([SMOKE, job, *database], home)
@@ -84,6 +84,14 @@ def test_smoke_fails_and_says_why_when_a_job_does(home: Path) -> None:
     unknown = as_ordinary_user([SMOKE, "nix"], home)
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert "no such job: nix (there are: ingest-branch" in unknown.stderr
+
+
+def test_smoke_uses_the_options_that_the_team_has_set(base: Base, home: Path) -> None:
+    (home / "jobctl.toml").write_text('[schedules.ingest-branch]\noptions = ["--branch", "nowhere"]\n')
+    settings = ("--set", f"DATABASE_URL={base.url}", "--set", f"HOME={home}")
+    done = as_ordinary_user([SMOKE, "ingest-branch", *settings], home)
+    assert done.returncode == 1
+    assert "there is no branch 'nowhere'" in done.stdout
 
 
 WHOLE = dict.fromkeys(smoke.KEYS, "") | {

@@ -16,11 +16,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from jobctl.cli import render
 from jobctl.errors import EXIT_DEGRADED, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, JobctlError
+
+if TYPE_CHECKING:
+    from jobctl.settings import Settings
 
 # Keys that the object of every job has (docs/json.md).
 KEYS = frozenset(
@@ -80,7 +83,7 @@ def main() -> int:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a variable, as a line of the crontab sets it"
     )
     asked = parser.parse_args()
-    there = commands()
+    there = jobs()
     unknown = sorted({*asked.jobs} - {*there, "all"})
     if unknown:
         render.note(f"scripts/smoke: no such job: {', '.join(unknown)} (there are: {', '.join(there)})")
@@ -90,19 +93,32 @@ def main() -> int:
         return EXIT_USAGE
     variables = dict(pair.split("=", 1) for pair in asked.set)
     chosen = [job for job in there if not asked.jobs or "all" in asked.jobs or job in asked.jobs]
-    verdicts = [_smoke(job, there[job], variables, dry_run=not asked.for_real) for job in chosen]
+    verdicts = [_smoke(job, variables, dry_run=not asked.for_real) for job in chosen]
     _print(verdicts, dry_run=not asked.for_real)
     return EXIT_FAILED if any(verdict.faults for verdict in verdicts) else EXIT_DONE
 
 
-def commands() -> dict[str, tuple[str, ...]]:
-    """The jobs that this version has, with the words that cron's line has behind `jobctl`."""
+def jobs() -> tuple[str, ...]:
+    """The jobs that this version has."""
     from jobctl.cli.app import app
     from jobctl.schedule.plan import PLAN
 
     names = {command.name for command in app.registered_commands}
-    found = {entry.job: (entry.job, *entry.options) for entry in PLAN if entry.job in names}
-    return found | ({WRAPPED[0]: WRAPPED} if WRAPPED[0] in names else {})
+    return tuple(job for job in (*(entry.job for entry in PLAN), WRAPPED[0]) if job in names)
+
+
+def words_of(job: str, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """What the line of the plan has behind `jobctl`, with the team's changes of it."""
+    if job == WRAPPED[0]:
+        return WRAPPED
+    from jobctl.schedule.from_settings import planned_from
+    from jobctl.schedule.plan import PLAN
+
+    try:
+        plan = planned_from(_settings(variables))
+    except (OSError, JobctlError):  # the job will meet it, too, and tell
+        plan = PLAN
+    return next((job, *entry.options) for entry in plan if entry.job == job)
 
 
 def environment_of(job: str) -> Environment:
@@ -165,9 +181,10 @@ def _object_faults(report: Mapping[str, Any], expected: Mapping[str, object]) ->
     ]
 
 
-def _smoke(job: str, words: Sequence[str], variables: Mapping[str, str], *, dry_run: bool) -> Verdict:
+def _smoke(job: str, variables: Mapping[str, str], *, dry_run: bool) -> Verdict:
     found = environment_of(job)
     environment = Environment(found.source, {**found.variables, **variables})
+    words = words_of(job, environment.variables)
     end = words.index("--") if "--" in words else len(words)
     options = ["--json", *(["--dry-run"] if dry_run else [])]
     ended = _run([*words[:end], *options, *words[end:]], environment.variables)
@@ -205,12 +222,10 @@ def _history_faults(report: Mapping[str, Any], variables: Mapping[str, str], *, 
     """What the history says differently than the run; of a dry run it says nothing."""
     from jobctl.cli.session import open_database
     from jobctl.runtime import history
-    from jobctl.settings import load
 
     said = {scope["scope"]: None if dry_run else scope["status"] for scope in report["scopes"]}
-    os.chdir(variables["HOME"])  # settings are looked for from there
     try:
-        with open_database(load(environ=variables).settings).connect() as conn:
+        with open_database(_settings(variables)).connect() as conn:
             run_id = UUID(report["run_id"])
             rows = {name: history.status_of(conn, run_id, name) for name in said}
     except JobctlError as error:
@@ -220,6 +235,14 @@ def _history_faults(report: Mapping[str, Any], variables: Mapping[str, str], *, 
         for name, status in said.items()
         if rows[name] != status
     ]
+
+
+def _settings(variables: Mapping[str, str]) -> "Settings":
+    """What the job finds; files of settings are looked for from its directory, too."""
+    from jobctl.settings import load
+
+    os.chdir(variables["HOME"])
+    return load(environ=variables).settings
 
 
 def _cron_variables() -> dict[str, str]:
