@@ -297,6 +297,11 @@ def load(
     return Loaded(settings, origins, tuple(found.files), tuple(found.notes))
 
 
+def zone_of_shell() -> str | None:
+    """The variable TZ, which is no setting: cron does not know the shell's, and a diagnosis tells the difference."""
+    return os.environ.get("TZ")
+
+
 def require_limits(settings: Settings, job: str, max_runtime_s: int) -> None:
     """Refuse a max runtime given on the command line that does not fit between the other limits."""
     faults = _order_faults(
