@@ -18,8 +18,9 @@ from psycopg.conninfo import make_conninfo
 
 from bench_mail import MailBox
 from bench_pooler import pgbouncer, pooled
-from bench_postgres import Bench, fresh_bench, is_root
+from bench_postgres import Bench, fresh_bench, is_root, reachable_directory
 from bench_runs import Base
+from bench_user import as_ordinary_user, give_to_ordinary_user
 from bench_webhook import TOKEN, Receiver, answer, refusing_url
 from jobctl.db.address import to_url
 from jobctl.db.connection import Database
@@ -28,6 +29,7 @@ from jobctl.db.migrate import migrate
 from jobctl.monitor.doctor import server
 
 SECRET = "c4n4ry-c4n4ry"
+JOBCTL = Path(sys.executable).with_name("jobctl")
 Findings = dict[str, list[dict[str, Any]]]
 
 
@@ -164,6 +166,17 @@ def test_root_is_told_whether_the_user_of_cron_can_start_the_program(doctor: Doc
     assert ("failed" in readable) == (expected == "failed")
 
 
+def test_an_ordinary_user_may_ask_in_an_emptied_environment(base: Base) -> None:
+    with reachable_directory() as path:
+        home = give_to_ordinary_user(path)
+        _, found = parsed(as_ordinary_user([str(JOBCTL), "doctor", "--json"], home))
+        assert status(found, "files.data") == "ok" and str(home) in what(found, "files.data")
+        assert list(home.iterdir()) == []
+        _, found = parsed(as_ordinary_user([str(JOBCTL), "doctor", "--json"], home, DATABASE_URL=base.url))
+        assert status(found, "database.privileges") == "ok"
+        assert "DATABASE_URL comes from this shell alone" in what(found, "environment.settings")
+
+
 def test_without_a_terminal_it_is_silent_or_says_one_line(doctor: Doctor, base: Base) -> None:
     fine = doctor.run("--only", "database", DATABASE_URL=base.url)
     assert (fine.returncode, fine.stdout, fine.stderr) == (0, "", "")
@@ -232,9 +245,6 @@ def etc_crontab(doctor: Doctor, tmp_path: Path) -> Generator[Callable[[str], Non
 
     yield put
     doctor.before = []
-
-
-JOBCTL = Path(sys.executable).with_name("jobctl")
 
 
 def test_an_installed_crontab_is_read_and_no_cron_is_noticed(
@@ -399,11 +409,10 @@ def test_each_kind_of_pooler_is_named(
 
 
 def test_clocks_that_are_apart_are_told(doctor: Doctor, base: Base) -> None:
-    if shutil.which("faketime") is None:
-        pytest.skip("faketime is not installed")
-    library = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
-    libraries = [library] if library.exists() else list(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    shifted = {"LD_PRELOAD": str(libraries[0]), "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+    if library is None:
+        pytest.skip("libfaketime is not installed")
+    shifted = {"LD_PRELOAD": str(library), "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
     for shift, code, verdict, word in (("-30", 0, "warning", "ahead of"), ("+7200", 1, "failed", "behind")):
         said, found = doctor.ask("--only", "database", DATABASE_URL=base.url, FAKETIME=shift, **shifted)
         assert (said, status(found, "database.clock")) == (code, verdict)
