@@ -262,16 +262,19 @@ def test_an_installed_crontab_is_read_and_no_cron_is_noticed(
     )
     assert code == 1
     assert status(found, "cron.alive") == "failed" and "no cron" in what(found, "cron.alive")
-    for check in ("environment.settings", "crontab.installed", "crontab.scheduled", "crontab.commands"):
+    for check in ("environment.settings", "crontab.installed", "crontab.scheduled", "crontab.commands", "crontab.plan"):
         assert status(found, check) == "ok", found[check]
     assert {item["status"] for item in found["crontab.lint"]} <= {"ok", "warning"}, found["crontab.lint"]
 
 
 def test_a_broken_crontab_is_told_line_by_line(doctor: Doctor, etc_crontab: Callable[[str], None]) -> None:
-    etc_crontab("0 * * * * root /gone/jobctl ingest-branch\n5 * * * * root /usr/bin/touch /tmp/$(date +%F)\n")
+    etc_crontab(
+        "7 * * * * root /gone/jobctl ingest-branch --max-runtime 55m\n5 * * * * root /usr/bin/touch /tmp/$(date +%F)\n"
+    )
     code, found = doctor.ask("--only", "crontab")
     assert code == 1
     assert status(found, "crontab.scheduled") == "warning"
+    assert "ingest-branch is installed at 7 * * * *, and planned at 0 * * * *" in what(found, "crontab.plan")
     assert "/gone/jobctl" in what(found, "crontab.commands") and status(found, "crontab.commands") == "failed"
     assert "failed" in {item["status"] for item in found["crontab.lint"]}
     assert "/etc/cron.d/jobctl, line 2" in what(found, "crontab.lint")

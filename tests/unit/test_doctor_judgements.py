@@ -29,6 +29,7 @@ from jobctl.monitor.doctor.server_age import age_of, release_days
 from jobctl.schedule import finding as lint_finding
 from jobctl.schedule.expression import parse
 from jobctl.schedule.installed import InstalledLine
+from jobctl.schedule.plan import JobSchedule
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TODAY = date(2026, 11, 25)
@@ -312,6 +313,17 @@ def test_a_line_that_answers_for_no_slot_is_told() -> None:
 def test_a_command_that_is_not_there_fails() -> None:
     assert_told(crontab.judge_commands([]), "ok")
     assert_told(crontab.judge_commands([line(command="/gone/jobctl sync")]), "failed", "/gone/jobctl sync", "127")
+
+
+def test_what_is_installed_otherwise_than_planned_is_told() -> None:
+    plan = [JobSchedule("sync", parse("0 2 * * *"), "", options=("--max-runtime", "4m"))]
+    [same] = crontab.judge_plan([line(command="/x/jobctl sync --scheduled --max-runtime 4m")], plan)
+    assert_told(same, "ok")
+    [missing] = crontab.judge_plan([line("report")], plan)
+    assert_told(missing, "warning", "sync is planned and not installed", "schedule install")
+    times, options = crontab.judge_plan([line(at="5 3 * * *", command="jobctl sync --scheduled")], plan)
+    assert_told(times, "warning", "installed at 5 3 * * *, and planned at 0 2 * * *", "jobctl.toml")
+    assert_told(options, "warning", "with no options, and planned with --max-runtime 4m")
 
 
 def test_what_lint_says_is_passed_on_but_for_its_notes() -> None:

@@ -1,6 +1,7 @@
-"""The installed crontab: there, answering for slots, its commands found, and nothing for lint to say."""
+"""The installed crontab: there, as planned, answering for slots, its commands found, and nothing for lint to say."""
 
 import pwd
+import shlex
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,13 +11,14 @@ from jobctl.monitor.doctor.crontabs import CrontabFile
 from jobctl.monitor.doctor.finding import Finding, NotAsked, failed, ok, warning
 from jobctl.monitor.doctor.situation import Situation
 from jobctl.schedule import finding as lint_finding
-from jobctl.schedule.command_line import RUN
+from jobctl.schedule.command_line import RUN, SCHEDULED, jobctl_words
+from jobctl.schedule.crontab_text import program_of
 from jobctl.schedule.finding import FileFacts, Known, Place
 from jobctl.schedule.host_facts import command_is_there
 from jobctl.schedule.installed import InstalledLine, cron_zone
 from jobctl.schedule.lint import lint
-from jobctl.schedule.plan import PLAN
-from jobctl.settings import DEFAULT_MAX_RUNTIME_S, OTHER_MAX_RUNTIME_S
+from jobctl.schedule.plan import PLAN, JobSchedule
+from jobctl.settings import DEFAULT_MAX_RUNTIME_S, OTHER_MAX_RUNTIME_S, InvalidSettings
 
 
 def check_installed(situation: Situation) -> Iterator[Finding]:
@@ -85,6 +87,47 @@ def judge_commands(lost: Sequence[InstalledLine]) -> Finding:
     )
 
 
+def check_plan(situation: Situation) -> Iterator[Finding]:
+    from jobctl.schedule.from_settings import planned_from
+
+    if not situation.lines:
+        raise NotAsked("nothing is installed")
+    try:
+        plan = planned_from(situation.settings)
+    except InvalidSettings as error:
+        raise NotAsked("the settings' schedules are faulty") from error
+    yield from judge_plan(situation.lines, [entry for entry in plan if entry.job in situation.commands])
+
+
+def judge_plan(lines: Sequence[InstalledLine], plan: Sequence[JobSchedule]) -> list[Finding]:
+    """Each job of the plan against its line: there, at the planned times, with the planned options."""
+    check = "crontab.plan"
+    differences: list[str] = []
+    for entry in plan:
+        own = [line for line in lines if line.job == entry.job and not line.scope]
+        differences += [f"{entry.job} is planned and not installed"] if not own else []
+        for line in own:
+            if line.expression != entry.at:
+                differences.append(f"{entry.job} is installed at {line.expression}, and planned at {entry.at}")
+            if (options := _options(line)) != tuple(entry.options):
+                said, wanted = shlex.join(options) or "no options", shlex.join(entry.options) or "none"
+                differences.append(f"{entry.job} is installed with {said}, and planned with {wanted}")
+    return [
+        warning(
+            check,
+            text,
+            why="what runs is what is installed; who reads the plan or the settings expects something else",
+            mend="jobctl schedule install, or change the plan in jobctl.toml: [schedules.JOB]",
+        )
+        for text in differences
+    ] or [ok(check, "what is installed is what is planned")]
+
+
+def _options(line: InstalledLine) -> tuple[str, ...]:
+    words = jobctl_words(program_of(line.command))
+    return tuple(word for word in words.words[1:] if word != SCHEDULED) if words is not None else ()
+
+
 def check_lint(situation: Situation) -> Iterator[Finding]:
     if not situation.crontabs:
         raise NotAsked("no crontab is installed")
@@ -141,5 +184,6 @@ CHECKS = (
     ("crontab.installed", check_installed),
     ("crontab.scheduled", check_scheduled),
     ("crontab.commands", check_commands),
+    ("crontab.plan", check_plan),
     ("crontab.lint", check_lint),
 )
