@@ -310,6 +310,11 @@ def environment_for_commands(keep: Sequence[str] = ()) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in secret}
 
 
+def zone_of_shell() -> str | None:
+    """The variable TZ, which is no setting: cron does not know the shell's, and a diagnosis tells the difference."""
+    return os.environ.get("TZ")
+
+
 def require_limits(settings: Settings, job: str, max_runtime_s: int, *, within_interval: bool = True) -> None:
     """Refuse a max runtime given on the command line that does not fit between the other limits. A wrapped command has
     an interval of its own, of which these settings know nothing."""

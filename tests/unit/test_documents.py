@@ -10,6 +10,7 @@ from jobctl.branches.load_report import LoadReport
 from jobctl.branches.rejects import ReasonCount, Reject
 from jobctl.cli.app import app
 from jobctl.jobs.ingest_branch.writer import COUNTS
+from jobctl.monitor.doctor.finding import SUBJECTS
 from jobctl.runtime.outcome import RunReport, ScopeReport
 from jobctl.settings import ENV_NAMES, SECRETS, Settings
 
@@ -69,6 +70,11 @@ def test_readme_names_each_command_and_no_other() -> None:
         for name in re.findall(r"`(?:branch |db |config |schedule )?([a-z]+)[^`]*`", row)
     }
     assert told == there
+
+
+def test_readme_lists_each_subject_of_the_doctor() -> None:
+    table = README.partition("| subject |")[2].partition("\nExit 0")[0]
+    assert tuple(re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE)) == SUBJECTS
 
 
 def test_json_page_lists_each_count_of_ingest_branch() -> None:

@@ -8,6 +8,7 @@ from jobctl.cli import (
     branch_commands,
     config_commands,
     db_commands,
+    doctor_command,
     job_commands,
     schedule_commands,
     slot_commands,
@@ -28,6 +29,7 @@ app.command("run", epilog=wrap_command.EXAMPLE, context_settings=wrap_command.CO
 app.command("slots", epilog=slot_commands.SLOTS_EXAMPLE)(slot_commands.slots)
 app.command("pause", epilog=slot_commands.PAUSE_EXAMPLE)(slot_commands.pause)
 app.command("resume", epilog=slot_commands.RESUME_EXAMPLE)(slot_commands.resume)
+app.command("doctor", epilog=doctor_command.EXAMPLE)(doctor_command.doctor)
 app.add_typer(branch_commands.app, name="branch")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(db_commands.app, name="db")

@@ -185,9 +185,8 @@ def _smoke(job: str, variables: Mapping[str, str], *, dry_run: bool) -> Verdict:
     found = environment_of(job)
     environment = Environment(found.source, {**found.variables, **variables})
     words = words_of(job, environment.variables)
-    end = words.index("--") if "--" in words else len(words)
     options = ["--json", *(["--dry-run"] if dry_run else [])]
-    ended = _run([*words[:end], *options, *words[end:]], environment.variables)
+    ended = _run([words[0], *options, *words[1:]], environment.variables)
     faults, report = judge(job, ended, dry_run=dry_run)
     verdict = Verdict(job, environment.source, ended, faults, degraded=ended.exit_code == EXIT_DEGRADED)
     if report is not None:

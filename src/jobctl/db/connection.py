@@ -86,6 +86,7 @@ def locate(
     limits: Limits | None = None,
     *,
     check: Callable[[psycopg.Connection], None] | None = None,
+    connect_timeout_s: int = 5,
 ) -> Database:
     """Connect once and see whether a pooler stands between, and whether it lets a transaction stay together.
 
@@ -93,7 +94,7 @@ def locate(
     Raises as `Database.connect` does, and ConfigurationError for a pooler in statement mode."""
     with translated():
         conn = psycopg.connect(
-            make_conninfo(dsn, connect_timeout=5, application_name=application_name),
+            make_conninfo(dsn, connect_timeout=connect_timeout_s, application_name=application_name),
             autocommit=True,
             prepare_threshold=None,
         )
@@ -113,7 +114,7 @@ def locate(
         if check is not None:
             with translated():
                 check(conn)
-    return Database(dsn, application_name, pooled, limits or Limits())
+    return Database(dsn, application_name, pooled, limits or Limits(), connect_timeout_s)
 
 
 def widen_send_buffer(conn: psycopg.Connection, size: int) -> None:
