@@ -68,7 +68,10 @@ def test_each_job_passes_the_smoke_as_a_dry_run_and_for_real(job: str, base: Bas
     real = as_ordinary_user([SMOKE, "--for-real", job, *database], home)
     assert (real.returncode, real.stderr) == (0, ""), real
     assert base.all("SELECT job, status FROM ops.job_history") == [(job, "completed")]
-    assert all("ok" in next(line for line in each.stdout.splitlines() if job in line) for each in (dry, real))
+    assert all(
+        "ok" in next(line for line in each.stdout.splitlines() if line.strip().startswith(f"{job} "))
+        for each in (dry, real)
+    )
 
 
 def test_smoke_fails_and_says_why_when_a_job_does(home: Path) -> None:
