@@ -69,8 +69,7 @@ def test_each_job_passes_the_smoke_as_a_dry_run_and_for_real(job: str, base: Bas
     assert (real.returncode, real.stderr) == (0, ""), real
     assert base.all("SELECT job, status FROM ops.job_history") == [(job, "completed")]
     assert all(
-        "ok" in next(line for line in each.stdout.splitlines() if line.strip().startswith(f"{job} "))
-        for each in (dry, real)
+        "ok" in next(line for line in each.stdout.splitlines() if line.startswith(f"│ {job} ")) for each in (dry, real)
     )
 
 
