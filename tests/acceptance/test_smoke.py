@@ -20,7 +20,7 @@ from jobctl.cli.smoke import Ended, judge
 PROJECT = Path(__file__).parents[2]
 JOBCTL = str(Path(sys.prefix, "bin/jobctl"))
 SMOKE = str(PROJECT / "scripts/smoke")
-NOT_OBJECTS = {"db psql"}  # hands everything to psql
+NOT_OBJECTS = {"db psql", "schedule render"}  # hands everything to psql
 
 
 def _walk(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

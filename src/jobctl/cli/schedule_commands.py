@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from jobctl.cli import install_commands
 from jobctl.cli.options import JsonOption
 
 app = typer.Typer(
@@ -141,3 +142,10 @@ def explain(
         render.print_json({"items": [each.as_json() for each in told], "next": None})
     else:
         schedule_explain.print_told(told)
+
+
+app.command("install", epilog=install_commands.INSTALL_EXAMPLE)(install_commands.install)
+app.command("diff", epilog="Example: jobctl schedule diff --user jobctl")(install_commands.diff)
+app.command("remove", epilog="Example: jobctl schedule remove")(install_commands.remove)
+app.command("verify", epilog="Example: jobctl schedule verify --json")(install_commands.verify)
+app.command("render", epilog="Example: jobctl schedule render deploy", hidden=True)(install_commands.render_files)

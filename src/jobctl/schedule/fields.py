@@ -36,6 +36,27 @@ class WallClockMatch:
         return minute and hour and month and days
 
 
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """The values that each field lets through; Sunday is 0. `days_are_ored` as in `WallClockMatch`."""
+
+    minutes: frozenset[int]
+    hours: frozenset[int]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
+    days_are_ored: bool
+
+
+def allowed_by(expression: Expression) -> Allowed:
+    """The expression's fields as sets of numbers."""
+    found = _simulated(expression.text)
+    minutes, hours, months = frozenset(found.minutes), frozenset(found.hours), frozenset(found.months)
+    days = frozenset(found.days)
+    weekdays = frozenset(day % 7 for day in found.weekdays if isinstance(day, int))
+    return Allowed(minutes, hours, days, months, weekdays, not found.day_and)
+
+
 def match_wall_clock(expression: Expression, local: datetime) -> WallClockMatch:
     """Hold the fields against the wall clock's reading of `local`, whatever its zone."""
     simulated = _simulated(expression.text)

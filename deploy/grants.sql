@@ -1,0 +1,90 @@
+-- jobctl: three roles and what each may do in this database.
+--
+--   'jobctl_owner'   owns the schemas and migrates:      jobctl db migrate
+--   'jobctl_worker'   reads and writes rows, runs the jobs
+--   'jobctl_reader'   reads
+--
+-- Run it connected to jobctl's database as its owner or a superuser; before the first migration, after, and again
+-- whenever in doubt: a second run changes nothing. Then give each role a password (psql: \password NAME) or a
+-- certificate, and put its address into the DATABASE_URL of whoever needs it.
+
+BEGIN;
+
+DO $jobctl$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['jobctl_owner', 'jobctl_worker', 'jobctl_reader'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = name) THEN
+            EXECUTE pg_catalog.format('CREATE ROLE %I LOGIN', name);
+        END IF;
+    END LOOP;
+    -- An administrator who is no superuser must belong to the owner to speak for it below.
+    IF NOT pg_catalog.pg_has_role(current_user, 'jobctl_owner', 'MEMBER') THEN
+        EXECUTE pg_catalog.format('GRANT %I TO CURRENT_USER', 'jobctl_owner');
+    END IF;
+    name := pg_catalog.current_database();
+    EXECUTE pg_catalog.format('REVOKE ALL ON DATABASE %I FROM PUBLIC, "jobctl_worker", "jobctl_reader"', name);
+    EXECUTE pg_catalog.format('GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %I TO "jobctl_owner"', name);
+    EXECUTE pg_catalog.format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO "jobctl_worker"', name);
+    EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO "jobctl_reader"', name);
+    IF EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'public') THEN
+        REVOKE ALL ON SCHEMA public FROM PUBLIC;
+    END IF;
+END
+$jobctl$;
+
+-- What later migrations create.
+ALTER DEFAULT PRIVILEGES FOR ROLE "jobctl_owner" GRANT USAGE ON SCHEMAS TO "jobctl_worker", "jobctl_reader";
+ALTER DEFAULT PRIVILEGES FOR ROLE "jobctl_owner" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "jobctl_worker";
+ALTER DEFAULT PRIVILEGES FOR ROLE "jobctl_owner" GRANT SELECT ON TABLES TO "jobctl_reader";
+ALTER DEFAULT PRIVILEGES FOR ROLE "jobctl_owner" GRANT USAGE, SELECT ON SEQUENCES TO "jobctl_worker";
+ALTER DEFAULT PRIVILEGES FOR ROLE "jobctl_owner" GRANT SELECT ON SEQUENCES TO "jobctl_reader";
+ALTER DEFAULT PRIVILEGES FOR ROLE "jobctl_owner" REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES FOR ROLE "jobctl_owner" GRANT EXECUTE ON FUNCTIONS TO "jobctl_worker", "jobctl_reader";
+
+-- What is there already.
+DO $jobctl$
+DECLARE
+    name text;
+    thing record;
+BEGIN
+    FOR name IN
+        SELECT nspname FROM pg_catalog.pg_namespace
+        WHERE nspname IN ('branch', 'core', 'crawl', 'dev', 'jobctl_meta', 'ops', 'queue') ORDER BY nspname
+    LOOP
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace AS n JOIN pg_catalog.pg_roles AS r ON r.oid = n.nspowner
+                       WHERE n.nspname = name AND r.rolname = 'jobctl_owner') THEN
+            EXECUTE pg_catalog.format('ALTER SCHEMA %I OWNER TO "jobctl_owner"', name);
+        END IF;
+        -- Sequences of identity columns and indexes follow their table.
+        FOR thing IN
+            SELECT c.relname,
+                CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind
+            FROM pg_catalog.pg_class AS c
+            JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+            JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
+            WHERE n.nspname = name AND r.rolname <> 'jobctl_owner' AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
+                AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.objid = c.oid AND c.relkind = 'S'
+                    AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i'))
+        LOOP
+            EXECUTE pg_catalog.format('ALTER %s %I.%I OWNER TO "jobctl_owner"', thing.kind, name, thing.relname);
+        END LOOP;
+        EXECUTE pg_catalog.format('REVOKE ALL ON SCHEMA %I FROM PUBLIC, "jobctl_worker", "jobctl_reader"', name);
+        EXECUTE pg_catalog.format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM PUBLIC, "jobctl_worker", "jobctl_reader"', name);
+        EXECUTE pg_catalog.format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA %I FROM PUBLIC, "jobctl_worker", "jobctl_reader"', name);
+        EXECUTE pg_catalog.format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM PUBLIC', name);
+        EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO "jobctl_worker", "jobctl_reader"', name);
+        EXECUTE pg_catalog.format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO "jobctl_worker", "jobctl_reader"', name);
+        EXECUTE pg_catalog.format('GRANT SELECT ON ALL SEQUENCES IN SCHEMA %I TO "jobctl_worker", "jobctl_reader"', name);
+        EXECUTE pg_catalog.format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA %I TO "jobctl_worker", "jobctl_reader"', name);
+        -- Which migrations were applied is the owner's to write.
+        IF name <> 'jobctl_meta' THEN
+            EXECUTE pg_catalog.format('GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO "jobctl_worker"', name);
+            EXECUTE pg_catalog.format('GRANT USAGE ON ALL SEQUENCES IN SCHEMA %I TO "jobctl_worker"', name);
+        END IF;
+    END LOOP;
+END
+$jobctl$;
+
+COMMIT;

@@ -1,0 +1,151 @@
+"""`jobctl schedule install|diff|remove|verify|render`: the plan in a crontab that may be somebody else's, too."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jobctl.cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jobctl.cli.crontab_place import CrontabPlace
+
+INSTALL_EXAMPLE = """Examples:\n
+\b
+  jobctl schedule install --dry-run          what would stand in your crontab
+  jobctl schedule install                    in the crontab of who calls it
+  sudo jobctl schedule install --cron-d      in /etc/cron.d/jobctl, for the user jobctl
+"""
+UserOption = Annotated[
+    str | None, typer.Option("--user", help="Whose crontab (default: yours; another's as root).", show_default=False)
+]
+CronDOption = Annotated[bool, typer.Option("--cron-d", help="/etc/cron.d/jobctl instead of a user's crontab.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Also replace what was edited by hand.")]
+
+
+def install(
+    context: typer.Context,
+    user: UserOption = None,
+    cron_d: CronDOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the text and write nothing.")] = False,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put the plan's lines into a crontab, as a marked block; no other line is touched."""
+    from jobctl.cli import render
+
+    place = _place(context, user, cron_d=cron_d)
+    wanted = place.wanted()
+    if dry_run:
+        if as_json:
+            render.print_json({"place": place.name, "changed": wanted != place.text, "text": wanted})
+        else:
+            sys.stdout.write(wanted)
+        return
+    place.require_unedited(force=force)
+    backup = place.write(wanted)
+    place.register()
+    _tell(place, as_json=as_json, changed=wanted != place.text, backup=backup, done="installed in")
+
+
+def diff(
+    context: typer.Context, user: UserOption = None, cron_d: CronDOption = False, as_json: JsonOption = False
+) -> None:
+    """What `install` would change, as a unified diff; exit 1 when it would change something."""
+    import difflib
+
+    from jobctl.cli import render
+
+    place = _place(context, user, cron_d=cron_d)
+    wanted = place.wanted()
+    lines = list(
+        difflib.unified_diff(
+            place.text.splitlines(keepends=True),
+            wanted.splitlines(keepends=True),
+            place.name,
+            "jobctl schedule install",
+        )
+    )
+    if as_json:
+        render.print_json({"place": place.name, "changed": bool(lines), "diff": "".join(lines)})
+    else:
+        sys.stdout.write("".join(lines))
+    raise typer.Exit(1 if lines else 0)
+
+
+def remove(
+    context: typer.Context,
+    user: UserOption = None,
+    cron_d: CronDOption = False,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take the marked block out again; every other line stays as it is."""
+    place = _place(context, user, cron_d=cron_d)
+    place.require_unedited(force=force)
+    wanted = place.without()
+    backup = place.write(wanted)
+    place.register()
+    _tell(place, as_json=as_json, changed=wanted != place.text, backup=backup, done="removed from")
+
+
+def verify(
+    context: typer.Context, user: UserOption = None, cron_d: CronDOption = False, as_json: JsonOption = False
+) -> None:
+    """Is what is installed what is planned, would it run as cron starts it, and is a cron there (exit 1 if not)?"""
+    from jobctl.cli import render
+
+    findings = _place(context, user, cron_d=cron_d).findings()
+    failed = [each for each in findings if each["status"] == "failed"]
+    if as_json:
+        render.print_json({"ok": not failed, "items": findings, "next": None})
+    else:
+        for each in findings:
+            render.print_text(f"{each['status']:<8} {each['check']}: {each['what']}")
+            if each["status"] != "ok" and each["mend"]:
+                render.print_text(f"         why:  {each['why']}\n         mend: {each['mend']}")
+    raise typer.Exit(1 if failed else 0)
+
+
+def render_files(
+    context: typer.Context,
+    directory: Annotated[str, typer.Argument(metavar="DIRECTORY", help="Where to write them, such as deploy.")],
+) -> None:
+    """Write the crontab and the systemd units of the default installation, as `deploy/` has them."""
+    from pathlib import Path
+
+    from jobctl.cli import render
+    from jobctl.cli.command_shapes import command_shapes
+    from jobctl.cli.crontab_place import deployed_files
+
+    root = Path(directory)
+    for name, text in deployed_files(command_shapes(context)).items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        render.print_text(str(path))
+
+
+def _place(context: typer.Context, user: str | None, *, cron_d: bool) -> "CrontabPlace":
+    from jobctl.cli.command_shapes import command_shapes
+    from jobctl.cli.crontab_place import CrontabPlace
+    from jobctl.errors import UsageError
+
+    if user is not None and cron_d:
+        raise UsageError("--user and --cron-d are two places", hint="give one of them")
+    return CrontabPlace.find(user, cron_d=cron_d, shapes=command_shapes(context))
+
+
+def _tell(place: "CrontabPlace", *, as_json: bool, changed: bool, backup: "Path | None", done: str) -> None:
+    from jobctl.cli import render
+
+    if as_json:
+        render.print_json({"place": place.name, "changed": changed, "backup": str(backup) if backup else None})
+        return
+    if not changed:
+        render.print_text(f"{place.name}: nothing changed")
+        return
+    render.print_text(f"{done} {place.name}" + (f"; what was there before: {backup}" if backup else ""))
+    render.print_text("next: jobctl schedule list; jobctl schedule verify")
