@@ -51,7 +51,7 @@ def test_two_consecutive_hourly_runs_answer_as_the_page_says(conn: psycopg.Conne
     assert answer(conn) == (HOUR, 2, True, 0)
 
 
-def test_a_gap_and_a_failed_run_answer_otherwise(conn: psycopg.Connection) -> None:
-    add_run(conn, FIRST)
+def test_a_gap_a_skip_and_failed_runs_answer_otherwise(conn: psycopg.Connection) -> None:
+    add_run(conn, FIRST, verdict="skipped_locked", status="timeout")
     add_run(conn, FIRST + 2 * HOUR, status="failed")
-    assert answer(conn) == (2 * HOUR, 2, True, 1)
+    assert answer(conn) == (2 * HOUR, 2, False, 2)
