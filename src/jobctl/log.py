@@ -8,10 +8,7 @@ one line, no stack, no local variables, which is where secrets lie.
     with bound(scope="north"): ...             # for this block
     log = get_logger(); log.info("batch.done", "5000 records read", read=5000)
 
-The file is opened for appending and each line is one write, so that supervisor, worker and other runs share it without
-tearing lines. Before each line the path is compared with what is open: when logrotate has moved the file away a new one
-is made, which is why the shipped snippet says `nocreate`; nothing is lost, because until then lines go into the file
-that was moved. The same comparison notices a descriptor that was closed and now belongs to another file or socket.
+Supervisor, worker and other runs share the file, and it may be rotated at any time: see `appended_file`.
 
 What cannot be written (full disk, missing rights) is counted (`dropped_lines`) and told once on stderr: supervisor and
 worker share that memory. Loggers of libraries get a handler that does nothing, so that none of them prints to stderr.
@@ -20,9 +17,7 @@ worker share that memory. Loggers of libraries get a handler that does nothing, 
 import logging
 import mmap
 import os
-import stat
 import sys
-import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -31,6 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from jobctl.appended_file import AppendedFile
 from jobctl.errors import JobctlError
 from jobctl.redact import Redactor
 
@@ -263,79 +259,24 @@ class _StreamHandler(_LineHandler):
 class _FileHandler(_LineHandler):
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._path = path
-        self._descriptor = -1
-        self._identity: tuple[int, int] | None = None
+        self._file = AppendedFile(path)
         self._torn = False
         self.target = f"the log {path}"
 
     def write(self, line: bytes) -> None:
-        if not self._is_current():
-            self._reopen()
+        if not self._file.is_current():
+            self._torn = False
         if self._torn:
             line = b"\n" + line  # a full disk cut the last line short; this one starts anew
-        written = os.write(self._descriptor, line)
+        written = self._file.write(line)
         if written < len(line):
             self._torn = True
             raise OSError(28, "No space left on device")
         self._torn = False
 
-    def _is_current(self) -> bool:
-        if self._identity is None:
-            return False
-        try:
-            there, opened = self._path.stat(), os.fstat(self._descriptor)
-        except OSError:
-            return False
-        return (there.st_dev, there.st_ino) == self._identity == (opened.st_dev, opened.st_ino)
-
-    def _reopen(self) -> None:
-        self._release()
-        descriptor = _open_for_appending(self._path)
-        status = os.fstat(descriptor)
-        self._descriptor, self._identity, self._torn = descriptor, (status.st_dev, status.st_ino), False
-
-    def _release(self) -> None:
-        """Close the file, unless its number has meanwhile become somebody else's."""
-        identity, self._identity = self._identity, None
-        with suppress(OSError):
-            if identity is not None:
-                status = os.fstat(self._descriptor)
-                if (status.st_dev, status.st_ino) == identity:
-                    os.close(self._descriptor)
-
     def close(self) -> None:
-        self._release()
+        self._file.close()
         super().close()
-
-
-def _open_for_appending(path: Path) -> int:
-    """Open, and make what is missing: directories 0700, the file 0600, whatever the umask. Never waits for a reader."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-    for attempt in range(5):
-        try:
-            descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
-            os.fchmod(descriptor, 0o600)
-            return descriptor
-        except FileNotFoundError:
-            _make_directory(path.parent)
-        except FileExistsError:
-            try:
-                return os.open(path, flags)
-            except FileNotFoundError:  # rotated away between the two calls
-                time.sleep(0.001 * attempt)
-    return os.open(path, flags | os.O_CREAT, 0o600)
-
-
-def _make_directory(path: Path) -> None:
-    if path.is_dir():
-        return
-    _make_directory(path.parent)
-    try:
-        path.mkdir(0o700)
-    except FileExistsError:
-        return
-    path.chmod(stat.S_IRWXU)
 
 
 def _drop(target: str, error: Exception | None) -> None:

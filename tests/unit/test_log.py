@@ -338,7 +338,7 @@ def test_a_descriptor_that_was_closed_and_given_to_another_file_is_not_written_t
     log = get_logger()
     log.info("one")
     (handler,) = logging.getLogger("jobctl").handlers
-    descriptor: int = handler._descriptor  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+    descriptor: int = handler._file._descriptor  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
     os.close(descriptor)  # pyright: ignore[reportUnknownArgumentType]
     other = tmp_path / "other"
     assert os.open(other, os.O_WRONLY | os.O_CREAT) == descriptor

@@ -6,6 +6,7 @@ from typing import cast
 import pytest
 
 from jobctl.errors import (
+    CommandFailed,
     ConfigurationError,
     DatabaseUnavailable,
     DataError,
@@ -64,6 +65,11 @@ def test_status_and_exit_code_follow_from_the_scopes(
     scopes: tuple[ScopeReport, ...], status: str, exit_code: int
 ) -> None:
     assert (report(*scopes).status, report(*scopes).exit_code) == (status, exit_code)
+
+
+def test_a_wrapped_command_that_exits_3_by_itself_is_failed_and_not_degraded() -> None:
+    failed = report(scope("failed", error=CommandFailed("x", command_exit_code=3)))
+    assert (failed.status, failed.exit_code, failed.degraded) == ("failed", 3, False)
 
 
 def test_error_outside_any_scope_decides_the_exit_code() -> None:

@@ -22,7 +22,7 @@ EXAMPLE = """Examples:\n
 \b
   jobctl run backup -- /usr/local/bin/backup --all
   jobctl run --max-runtime 3h --retries 2 --retry-wait 5m backup -- pg_dump -f /srv/app.dump app
-  jobctl run --require 'rows copied' --ok-exit 0 --ok-exit 3 copy -- ./copy.sh
+  jobctl run --require 'rows copied' --ok-exit 0,3 copy -- ./copy.sh
   30 1 * * *  jobctl run --scheduled --max-runtime 3h backup -- /usr/local/bin/backup
 """
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -40,14 +40,26 @@ def run(
     retries: Annotated[int, typer.Option("--retries", min=0, max=100, help="Try again this often.")] = 0,
     retry_wait: Annotated[str, typer.Option("--retry-wait", help="Wait this long before another try.")] = "30s",
     ok_exit: Annotated[
-        list[int] | None,
-        typer.Option("--ok-exit", min=0, max=255, help="An exit code that is success; may be repeated (default: 0)."),
+        list[str] | None,
+        typer.Option("--ok-exit", metavar="N[,N]", help="Exit codes that are success.", show_default="0"),
     ] = None,
     fail_on: Annotated[
-        str | None, typer.Option("--fail-on", help="Failed when a line of its output matches.", show_default=False)
+        list[str] | None,
+        typer.Option(
+            "--fail-on",
+            metavar="REGEX",
+            help="Failed when a line of its output matches; may be repeated.",
+            show_default=False,
+        ),
     ] = None,
     require: Annotated[
-        str | None, typer.Option("--require", help="Failed unless a line of its output matches.", show_default=False)
+        list[str] | None,
+        typer.Option(
+            "--require",
+            metavar="REGEX",
+            help="Failed unless a line of its output matches; may be repeated.",
+            show_default=False,
+        ),
     ] = None,
     min_runtime: Annotated[
         str | None, typer.Option("--min-runtime", help="Failed when it ends sooner, such as 10s.", show_default=False)
@@ -74,25 +86,31 @@ def run(
 
     Options stand before NAME. What it prints is kept: the end in the history, the whole in a file."""
     from jobctl.cli import run_command
-    from jobctl.cli.session import current_settings
+    from jobctl.cli.session import current_settings, redactor
     from jobctl.settings import environment_for_commands
 
     words = _checked(name, command)
     settings = current_settings()
     output = run_command.Output(as_json=json, verbose=verbose, quiet=quiet)
     directory = settings.output_dir or settings.data_dir / "output"
-    fail_pattern, require_pattern = _pattern("--fail-on", fail_on), _pattern("--require", require)
+    codes = _exit_codes(ok_exit)
+    fail_patterns, require_patterns = _patterns("--fail-on", fail_on), _patterns("--require", require)
     wait_s = run_command.seconds("--retry-wait", retry_wait)
     least_s = run_command.seconds("--min-runtime", min_runtime) if min_runtime else 0
 
+    max_runtime_s = run_command.seconds("--max-runtime", max_runtime) if max_runtime else settings.max_runtime_of("run")
+
     def work(run: run_command.Run) -> run_command.Outcome:
         from jobctl.jobs.wrapped import job
+        from jobctl.jobs.wrapped.conditions import Conditions
 
         options = job.Options(
             command=words,
             environment=environment_for_commands(keep_env or ()),
             output_file=directory / f"{name}.log",
-            conditions=job.Conditions(frozenset(ok_exit or (0,)), fail_pattern, require_pattern, least_s),
+            redact=redactor().text,
+            max_runtime_s=max_runtime_s,
+            conditions=Conditions(codes, fail_patterns, require_patterns, least_s),
             retries=retries,
             retry_wait_s=wait_s,
             term_wait_s=settings.kill_grace_s / 2,
@@ -132,12 +150,23 @@ def _checked(name: str, command: "Sequence[str] | None") -> "list[str]":
     return words[1:]
 
 
-def _pattern(option: str, text: str | None) -> "re.Pattern[str] | None":
+def _exit_codes(given: "Sequence[str] | None") -> frozenset[int]:
     from jobctl.errors import UsageError
 
-    if text is None:
-        return None
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise UsageError(f"{option} {text!r} is not a regular expression: {error}") from None
+    words = [word.strip() for part in given or ("0",) for word in part.split(",")]
+    wrong = next((word for word in words if not (word.isascii() and word.isdigit() and int(word) <= 255)), None)
+    if wrong is not None:
+        raise UsageError(f"--ok-exit {wrong!r} is no exit code: numbers from 0 to 255, such as 0,3")
+    return frozenset(map(int, words))
+
+
+def _patterns(option: str, texts: "Sequence[str] | None") -> "tuple[re.Pattern[str], ...]":
+    from jobctl.errors import UsageError
+
+    found: list[re.Pattern[str]] = []
+    for text in texts or ():
+        try:
+            found.append(re.compile(text))
+        except re.error as error:
+            raise UsageError(f"{option} {text!r} is not a regular expression: {error}") from None
+    return tuple(found)

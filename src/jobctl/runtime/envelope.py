@@ -312,7 +312,6 @@ def _do_the_work(
                     fence=grant.fence,
                 )
 
-    kept: list[str] = []
     run = Run(
         identity=call.identity,
         scope=scope,
@@ -323,7 +322,6 @@ def _do_the_work(
         now=draft.started_at,
         record_event=record_event,
         progress=call.progress,
-        keep_output=kept.append,
     )
     try:
         outcome = call.work(run)
@@ -332,16 +330,22 @@ def _do_the_work(
         LOG.error("run_failed", error=cause)  # noqa: TRY400 - one line, without the stack where secrets lie
         reported = call.reported(cause)
         counts = _counts_so_far(control, run)
-        return replace(draft, status=reported.status, error=reported, counts=counts, output=_output(call, kept))
-    return replace(
+        return replace(draft, status=reported.status, error=reported, counts=counts)
+    ending = replace(
         draft,
         status=COMPLETED,
         counts=outcome.counts,
         metrics=outcome.metrics,
         notes=tuple(outcome.notes),
         degraded=outcome.degraded,
-        output=_output(call, kept),
+        evidence=outcome.evidence,
+        output=outcome.output,
     )
+    if outcome.error is None:
+        return ending
+    LOG.error("run_failed", error=outcome.error)
+    reported = call.reported(outcome.error)
+    return replace(ending, status=reported.status, error=reported)
 
 
 def _run_unguarded(call: JobCall, stop: Stop, away: DatabaseUnavailable) -> ScopeReport:
@@ -364,11 +368,6 @@ def _was_not_heard(report: RunReport) -> bool:
     errors = [report.error, *(scope.error for scope in report.scopes)]
     is_away = any(error is not None and error.class_ == DatabaseUnavailable.__name__ for error in errors)
     return is_away or any(note.startswith(NOT_GUARDED) for scope in report.scopes for note in scope.notes)
-
-
-def _output(call: JobCall, kept: Sequence[str]) -> str | None:
-    """What a command printed, as it may be kept."""
-    return call.redactor.text(kept[-1]) if kept else None
 
 
 def _counts_so_far(control: psycopg.Connection | None, run: Run) -> Mapping[str, int]:

@@ -27,12 +27,17 @@ MISSED = "missed"  # no run at all: an alert about a slot that nobody answered f
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a job did in one scope. Counts add up over scopes; metrics (rates, lags) are each scope's own."""
+    """What a job did in one scope. Counts add up over scopes; metrics (rates, lags) are each scope's own.
+
+    A job that fails raises; one that has more to tell of its failure than an error holds sets `error` instead."""
 
     counts: Mapping[str, int] = field(default_factory=dict[str, int])
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     notes: Sequence[str] = ()
     degraded: bool = False
+    error: JobctlError | None = None
+    evidence: Mapping[str, object] | None = None
+    output: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +141,14 @@ class RunReport:
         when none did. A run that was stopped says so, whatever it had finished before."""
         if self.error is not None:
             return self.error.exit_code
-        codes = [scope.exit_code for scope in self.scopes]
         stopped = [scope.exit_code for scope in self.scopes if scope.status in (TIMEOUT, INTERRUPTED)]
         if stopped:
             return stopped[0]
-        bad = [code for code in codes if code not in (EXIT_DONE, EXIT_DEGRADED)]
+        bad = [scope.error.exit_code for scope in self.scopes if scope.error is not None]
         worked_on = sum(scope.status != SKIPPED for scope in self.scopes)
         if bad and len(bad) == worked_on:
             return bad[0] if len(set(bad)) == 1 else EXIT_FAILED
-        return EXIT_DEGRADED if bad or EXIT_DEGRADED in codes else EXIT_DONE
+        return EXIT_DEGRADED if bad or any(scope.degraded for scope in self.scopes) else EXIT_DONE
 
     @property
     def status(self) -> str:
@@ -162,7 +166,7 @@ class RunReport:
 
     @property
     def degraded(self) -> bool:
-        return self.exit_code == EXIT_DEGRADED
+        return self.status == COMPLETED and self.exit_code == EXIT_DEGRADED
 
     @property
     def counts(self) -> dict[str, int]:

@@ -31,7 +31,6 @@ class Run:
     now: datetime
     record_event: EventSink
     progress: Callable[[int, int | None], None] = field(default=lambda done, total: None)
-    keep_output: Callable[[str], None] = field(default=lambda text: None)
 
     @property
     def run_id(self) -> UUID:

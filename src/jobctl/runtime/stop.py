@@ -8,7 +8,8 @@ what ends one scope (its lock was lost) leaves the others alone.
 import os
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 
 import psycopg
 
@@ -23,6 +24,7 @@ class Stop:
         self._lock = threading.RLock()
         self._connections: list[psycopg.Connection] = []
         self._parts: list[Stop] = []
+        self._calls: list[Callable[[], None]] = []
         self.event = threading.Event()
 
     @property
@@ -37,12 +39,29 @@ class Stop:
             self._hurried = self._hurried or now
             connections = list(self._connections) if self._hurried else []
             parts = list(self._parts)
+            calls = list(self._calls)
         self.event.set()
+        for call in calls:
+            call()
         for part in parts:
             part.request(reason, now=now)
         for conn in connections:
             with suppress(psycopg.Error):
                 conn.cancel_safe(timeout=2)
+
+    @contextmanager
+    def telling(self, call: Callable[[], None]) -> Generator[None, None, None]:
+        """Meanwhile call this at each request, in the thread that makes it; at once, if one was made already."""
+        with self._lock:
+            self._calls.append(call)
+            is_late = self._reason is not None
+        if is_late:
+            call()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls.remove(call)
 
     def part(self) -> "Stop":
         """The Stop of one scope."""

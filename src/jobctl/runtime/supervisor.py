@@ -28,6 +28,7 @@ from jobctl.runtime.outcome import RunReport
 from jobctl.runtime.stop import Stop
 
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+TREE_S = 5.0
 ASK_TO_STOP_NOW = b"T"
 ASK_TO_STOP = {signal.SIGTERM: b"t", signal.SIGINT: b"i", signal.SIGHUP: b"h"}
 SIGNAL_OF = {code[0]: number for number, code in ASK_TO_STOP.items()}
@@ -62,7 +63,6 @@ def supervise(
     sys.stdout.flush()
     sys.stderr.flush()
     started = time.monotonic()
-    spare = process_tree.descendants(os.getpid()) if contains_children else set[int]()
     if contains_children:
         process_tree.adopt_orphans()
     pid = os.fork()
@@ -79,14 +79,11 @@ def supervise(
         os.close(report_out)
         status, usage = watch.reap()
         os.close(control_in)
+        if contains_children:
+            _end_tree()
     report = _parse(payload)
     if report is not None:
-        if contains_children:
-            process_tree.adopt_orphans(False)
         return report
-    if contains_children:
-        process_tree.end_descendants(first=signal.SIGKILL, wait_s=0, spare=spare)
-        process_tree.adopt_orphans(False)
     return after_death(
         Death(
             pid=pid,
@@ -98,6 +95,14 @@ def supervise(
             ran_s=time.monotonic() - started,
         )
     )
+
+
+def _end_tree() -> None:
+    """Whatever the worker's command still has running. Nothing, unless the worker was killed."""
+    left = process_tree.kill_all(within_s=TREE_S, reap=process_tree.reap_all) if process_tree.has_begun() else ()
+    if left:
+        log.get_logger().error("processes_not_ended", pids=[process.pid for process in left])
+    process_tree.adopt_orphans(on=False)
 
 
 class _Watch:

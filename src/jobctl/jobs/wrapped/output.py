@@ -1,125 +1,90 @@
-"""What a command prints: all of it to a file, the end of it in memory, watched for patterns line by line."""
+"""What a command prints: all of it to a file, the end of it to history, to a terminal live.
+
+The file is the user's own: nothing is taken out of it, and only its owner can read it. What goes to history is redacted
+and bounded: KEPT_BYTES from the end, for the end is where a failure is told. A file that cannot be written fails no
+run; the report says what is missing.
+"""
 
 import os
-import re
-import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
-from jobctl import log
-
-LOG = log.get_logger()
+from jobctl.appended_file import AppendedFile
+from jobctl.jobs.wrapped.conditions import last_line_of
 
 KEPT_BYTES = 16_384
-LONGEST_LINE = 8_192
-LOOK_EACH_S = 1.0  # whether the file was rotated away
+MARGIN_BYTES = 4_096  # read beyond what is kept, so that the cut falls between two lines
+STREAMS = (1, 2)  # stdout and stderr
 
 
 class Output:
-    """Takes what both streams say, in the order in which it comes. A file that cannot be written fails no run."""
+    """All the output of a run, over its tries."""
 
-    def __init__(self, path: Path, *, conditions: Sequence[re.Pattern[str] | None] = (), shows: bool = False) -> None:
-        self.total_bytes = 0
-        self._path = path
-        self._shows = shows
-        self._patterns = [pattern for pattern in conditions if pattern is not None]
-        self._seen: set[re.Pattern[str]] = set()
+    def __init__(self, path: Path | None, *, shows: bool, redact: Callable[[str], str]) -> None:
+        self.bytes_read = 0
+        self.lost = ""
+        self._redact = redact
         self._end = bytearray()
-        self._line = bytearray()
-        self._last_line = ""
-        self._file: int | None = None
-        self._looked_at = 0.0
+        self._file = AppendedFile(path) if path is not None else None
+        self._is_at_line_start = True
+        self._live = set(STREAMS) if shows else set[int]()
 
-    def __enter__(self) -> Self:
-        return self
+    def add(self, stream: int, chunk: bytes) -> None:
+        self.bytes_read += len(chunk)
+        self._keep(chunk)
+        self._append(chunk)
+        if stream in self._live:
+            self._pass_on(stream, chunk)
 
-    def __exit__(self, *_: object) -> None:
+    def header(self, text: str) -> None:
+        """A line of ours, in the file alone."""
+        self._append(("" if self._is_at_line_start else "\n").encode() + f"=== {text}\n".encode("utf-8", "replace"))
+
+    def close(self) -> None:
+        if not self._is_at_line_start:
+            self._append(b"\n")
         if self._file is not None:
-            os.close(self._file)
-            self._file = None
+            self._file.close()
 
-    def begin(self, title: str) -> None:
-        """A new attempt: patterns and the end are its own."""
-        self.total_bytes = 0
-        self._seen.clear()
-        self._end.clear()
-        self._line.clear()
-        self._last_line = ""
-        self._write(f"--- {title}\n".encode())
-
-    def take(self, data: bytes, stream: int) -> None:
-        """Bytes that came on stream 1 or 2."""
-        self.total_bytes += len(data)
-        self._end += data
-        del self._end[: max(0, len(self._end) - KEPT_BYTES)]
-        self._write(data)
-        if self._shows:
-            target = sys.stdout if stream == 1 else sys.stderr
-            with suppress(OSError, ValueError):
-                target.buffer.write(data)
-                target.buffer.flush()
-        self._line += data
-        *whole, rest = self._line.split(b"\n")
-        for line in whole:
-            self._look_at(line)
-        self._line = bytearray(rest)
-        if len(self._line) > LONGEST_LINE:  # a line without end is judged in pieces
-            self._look_at(self._line)
-            self._line.clear()
-
-    def finish(self) -> None:
-        """The command has ended: its last line may have had no end."""
-        if self._line:
-            self._look_at(self._line)
-            self._line.clear()
-
-    def has_seen(self, pattern: re.Pattern[str]) -> bool:
-        return pattern in self._seen
+    def end(self) -> str:
+        """The last KEPT_BYTES of what came, without secrets, with a mark where it was cut."""
+        raw = bytes(self._end[-(KEPT_BYTES + MARGIN_BYTES) :])
+        is_cut = len(raw) < self.bytes_read
+        if is_cut:  # what stands before the first line end may be half a secret
+            raw = raw[raw.find(b"\n", 0, MARGIN_BYTES) + 1 :]
+        text = self._redact(raw.decode("utf-8", "replace").replace("\0", "\ufffd"))
+        kept = text.encode("utf-8", "replace")
+        if len(kept) > KEPT_BYTES:
+            kept = kept[-KEPT_BYTES:]
+            kept = kept[kept.find(b"\n", 0, MARGIN_BYTES) + 1 :]
+            is_cut = True
+        shown = kept.decode("utf-8", "ignore")
+        return f"[... {self.bytes_read - len(kept)} bytes cut ...]\n{shown}" if is_cut else shown
 
     def last_line(self) -> str:
-        return self._last_line
+        return last_line_of(bytes(self._end[-(KEPT_BYTES + MARGIN_BYTES) :]).decode("utf-8", "replace"))
 
-    def tail(self) -> str:
-        """The end of what was printed, with a mark where it was cut. No NUL: PostgreSQL's text takes none."""
-        cut = self.total_bytes - len(self._end)
-        mark = f"[... {cut} bytes cut, the whole is in {self._path} ...]\n" if cut else ""
-        return mark + self._end.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    def _keep(self, chunk: bytes) -> None:
+        self._end += chunk
+        if len(self._end) > 4 * (KEPT_BYTES + MARGIN_BYTES):  # seldom, for each cut moves the rest
+            del self._end[: -(KEPT_BYTES + MARGIN_BYTES)]
 
-    def _look_at(self, line: bytes | bytearray) -> None:
-        text = line[:LONGEST_LINE].decode("utf-8", "replace").rstrip()
-        if text:
-            self._last_line = text
-        self._seen.update(pattern for pattern in self._patterns if pattern.search(text))
-
-    def _write(self, data: bytes) -> None:
+    def _append(self, chunk: bytes) -> None:
+        if self._file is None or self.lost or not chunk:
+            return
         try:
-            file = self._opened()
-            while data:
-                data = data[os.write(file, data) :]
+            rest = chunk
+            while rest:
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
-            if self._looked_at >= 0:
-                LOG.error("output_not_written", path=str(self._path), error=error)  # noqa: TRY400 - one line
-            self._looked_at = -1.0  # said once
+            self.lost = f"the output is not all in {self._file.path}: {error.strerror}"
+        self._is_at_line_start = chunk.endswith(b"\n")
 
-    def _opened(self) -> int:
-        """The file, opened anew when it was rotated away."""
-        now = time.monotonic()
-        if self._file is not None and now - self._looked_at < LOOK_EACH_S:
-            return self._file
-        if self._file is not None:
-            try:
-                is_same = os.path.samestat(os.fstat(self._file), os.stat(self._path))  # noqa: PTH116 - both as one call
-            except OSError:
-                is_same = False
-            if not is_same:
-                os.close(self._file)
-                self._file = None
-        if self._file is None:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._file = os.open(self._path, flags, 0o600)
-        self._looked_at = now
-        return self._file
+    def _pass_on(self, stream: int, chunk: bytes) -> None:
+        try:
+            with suppress(InterruptedError):
+                while chunk:
+                    chunk = chunk[os.write(stream, chunk) :]
+        except OSError:  # the reader went away: no reason to end the command
+            self._live.discard(stream)
