@@ -27,7 +27,11 @@ RESUME_EXAMPLE = "Example: jobctl resume ingest-branch"
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job, such as ingest-branch, or run.")]
 ScopeOption = Annotated[
     str,
-    typer.Option("--scope", help="Only this scope: a branch, or the name of a wrapped command.", show_default=False),
+    typer.Option(
+        "--scope",
+        help="Only starts limited to this scope: --branch X, or the name of a wrapped command.",
+        show_default=False,
+    ),
 ]
 
 

@@ -107,13 +107,16 @@ def judge(
 
 # A run that could not reach the database claimed nothing; its row came in later, with the slot it was for.
 TAKE_FROM_HISTORY = """
-INSERT INTO ops.slots (job, scope, slot_at, slot_local, verdict, host, run_id, started_at, reason)
+INSERT INTO ops.slots AS s (job, scope, slot_at, slot_local, verdict, host, run_id, started_at, reason)
 SELECT %(job)s, %(scope)s, %(slot_at)s, %(slot_local)s, 'ran', h.host, h.run_id, h.started_at,
     'the run could not reach the database'
 FROM ops.job_history AS h
 WHERE h.job = %(job)s AND h.slot_at = %(slot_at)s AND h.replayed_at IS NOT NULL AND h.scope IN ('', %(scope)s)
 ORDER BY h.started_at LIMIT 1
-ON CONFLICT (job, scope, slot_at) DO NOTHING
+ON CONFLICT (job, scope, slot_at) DO UPDATE
+SET verdict = 'ran', host = excluded.host, run_id = excluded.run_id, started_at = excluded.started_at,
+    reason = excluded.reason, decided_at = clock_timestamp()
+WHERE s.verdict = 'missed'
 """
 
 
