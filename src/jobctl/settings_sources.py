@@ -26,6 +26,7 @@ from pathlib import Path
 ENV_FILE = "JOBCTL_ENV_FILE"
 CONFIG_FILE = "JOBCTL_CONFIG"
 PREFIX = "JOBCTL_"
+OF_COMMANDS = frozenset({"JOBCTL_RUN_ID", "JOBCTL_CORRELATION_ID", "JOBCTL_RUN_SLOT"})  # what `jobctl run` gives along
 TEST_PREFIX = "JOBCTL_TEST_"  # names of the test suite, which the commands under test inherit
 LARGEST_FILE = 1 << 20
 
@@ -153,7 +154,7 @@ def _read_environment(found: Found, names: Names, environ: Mapping[str, str], di
     for env_name in sorted(environ):
         if not env_name.startswith(PREFIX) or env_name.startswith(TEST_PREFIX):
             continue
-        if env_name not in field_of and env_name not in (ENV_FILE, CONFIG_FILE):
+        if env_name not in field_of and env_name not in (ENV_FILE, CONFIG_FILE, *OF_COMMANDS):
             found.faults.append(_unknown(env_name, "environment", field_of))
 
 

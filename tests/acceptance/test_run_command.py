@@ -7,66 +7,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bench_postgres import fresh_bench, is_root, wait_for
-from bench_runs import SOURCE, Base, Ended, NewRunner, Runner, size
+from bench_runs import SOURCE, Base, NewRunner, size
 from bench_user import as_ordinary_user, give_to_ordinary_user
-
-DOWN = "postgresql://jobctl@127.0.0.1:1/none?connect_timeout=1"
-
-
-class Wrapper:
-    """Starts `jobctl run` in the runner's directory and environment."""
-
-    def __init__(self, runner: Runner) -> None:
-        self.runner = runner
-        runner.settings["JOBCTL_DATA_DIR"] = str(runner.directory / "data")
-        runner.settings["JOBCTL_KILL_GRACE_S"] = "3"
-
-    def start(
-        self, *words: str, stdin: int = subprocess.DEVNULL, settings: Mapping[str, str] | None = None
-    ) -> "subprocess.Popen[bytes]":
-        environment = self.runner.environment() | dict(settings or {})
-        return subprocess.Popen(
-            [sys.executable, "-m", "jobctl", "run", *words],
-            env=environment,
-            cwd=self.runner.directory,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-
-    def run(self, *words: str, **settings: str) -> Ended:
-        process = self.start(*words, settings=settings)
-        out, err = process.communicate(timeout=60)
-        return Ended(process.returncode, out, err)
-
-    @property
-    def output_file(self) -> Path:
-        return self.runner.directory / "data" / "output" / "x.log"
-
-    @property
-    def spooled(self) -> list[Path]:
-        return sorted((self.runner.directory / "data" / "spool").glob("*.json"))
+from bench_wrapped import DOWN, SHORT, Wrapper, below, row, worker_of
 
 
 @pytest.fixture
 def wrapper(new_runner: NewRunner, base: Base) -> Wrapper:
     return Wrapper(new_runner(base.url))
-
-
-def row(base: Base) -> tuple[Any, ...]:
-    (found,) = base.all(
-        "SELECT scope, status, exit_code, error_class, error_message, output FROM ops.job_history WHERE job = 'run'"
-        " ORDER BY started_at DESC LIMIT 1"
-    )
-    return found
 
 
 def test_a_command_that_goes_well_is_silent_and_kept(wrapper: Wrapper, base: Base) -> None:
@@ -153,7 +107,7 @@ def test_a_failed_command_is_tried_again_and_each_try_is_an_event(wrapper: Wrapp
 
 def test_no_attempt_is_waited_for_that_would_come_after_the_limit(wrapper: Wrapper, base: Base) -> None:
     words = ("--max-runtime", "20s", "--retries", "3", "--retry-wait", "30s")
-    ended = wrapper.run(*words, "x", "--", "sh", "-c", "exit 9", **SHORT)
+    ended = wrapper.run(*words, "x", "--", "sh", "-c", "exit 9", settings=SHORT)
     assert ended.exit_code == 9, ended.said
     assert base.one("SELECT notes ->> 0 FROM ops.job_history") == "no time was left for another attempt"
 
@@ -246,29 +200,10 @@ open(sys.argv[1] + ".ready", "w").close()
 if sys.argv[2:] != ["ends"]:
     time.sleep(600)
 """
-SHORT = {
-    "JOBCTL_KILL_GRACE_S": "3",
-    "JOBCTL_LEASE_S": "2",
-    "JOBCTL_HEARTBEAT_S": "0.3",
-    "JOBCTL_LOCK_TIMEOUT_MS": "300",
-    "JOBCTL_STATEMENT_TIMEOUT_MS": "1000",
-    "JOBCTL_IDLE_IN_TRANSACTION_TIMEOUT_MS": "1500",
-}
 
 
 def in_tree(name: str, *words: str) -> tuple[str, ...]:
     return (name, "--", sys.executable, "-c", TREE, name, *words)
-
-
-def below(directory: Path) -> list[int]:
-    """Every living process that works in the directory: also one whose environment was emptied."""
-    found: list[int] = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                if (entry / "cwd").readlink() == directory:
-                    found.append(int(entry.name))
-    return found
 
 
 @pytest.mark.slow
@@ -318,11 +253,6 @@ def test_when_both_of_us_are_killed_the_command_goes_with_the_worker(wrapper: Wr
     wait_for(lambda: below(wrapper.runner.directory) == [], 20)
 
 
-def worker_of(process: "subprocess.Popen[bytes]") -> int:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return next(int(pid) for pid in children if b"jobctl" in Path(f"/proc/{pid}/cmdline").read_bytes())
-
-
 def test_an_embedded_server_that_the_run_started_outlives_the_run_however_it_ends(
     new_runner: NewRunner, base: Base
 ) -> None:
@@ -341,7 +271,7 @@ def test_an_embedded_server_that_the_run_started_outlives_the_run_however_it_end
 
 def test_a_command_that_cleans_up_at_its_limit_is_heard_to_the_end(wrapper: Wrapper, base: Base) -> None:
     script = "trap 'seq 1 100000; echo cleaned up; exit 0' TERM; while :; do sleep 0.1; done"
-    ended = wrapper.run("--max-runtime", "3s", "x", "--", "sh", "-c", script, **SHORT)
+    ended = wrapper.run("--max-runtime", "3s", "x", "--", "sh", "-c", script, settings=SHORT)
     assert ended.exit_code == 124, ended.said
     assert row(base)[1] == "timeout" and row(base)[-1].endswith("99999\n100000\ncleaned up\n")
 
@@ -393,52 +323,24 @@ def test_secrets_do_not_reach_the_command_unless_they_are_asked_for(wrapper: Wra
     assert "canary" in (wrapper.runner.directory / "env.txt").read_text()
 
 
-def test_without_the_database_it_is_skipped_with_75_and_the_run_comes_into_history_later(
-    wrapper: Wrapper, base: Base
-) -> None:
-    ended = wrapper.run("x", "--", "touch", "done", DATABASE_URL=DOWN)
-    assert ended.exit_code == 75, ended.said
-    assert not (wrapper.runner.directory / "done").exists()
-    assert len(wrapper.spooled) == 1
-    assert wrapper.run("other", "--", "true").exit_code == 0
-    rows = base.all("SELECT scope, status, exit_code, replayed_at IS NULL FROM ops.job_history ORDER BY started_at")
-    assert rows == [("", "failed", 75, False), ("other", "completed", 0, True)]
-    assert wrapper.spooled == []
+def test_a_command_that_calls_jobctl_itself_finds_settings_it_understands(wrapper: Wrapper) -> None:
+    ended = wrapper.run("x", "--", sys.executable, "-m", "jobctl", "config", "check")
+    assert ended.exit_code == 0, ended.said
 
 
-def test_without_the_database_it_runs_if_told_so_and_is_replayed_in_order(wrapper: Wrapper, base: Base) -> None:
-    for number in range(3):
-        script = f"echo {number}; exit {number}"
-        ended = wrapper.run("--when-db-down=run", "x", "--", "sh", "-c", script, DATABASE_URL=DOWN)
-        assert ended.exit_code == number, ended.said
-    (wrapper.runner.directory / "data" / "spool" / "00000000-garbage.json").write_text('{"format": 1, "identi')
-    assert wrapper.run("other", "--", "true").exit_code == 0
-    rows = base.all("SELECT scope, exit_code, output FROM ops.job_history WHERE scope = 'x' ORDER BY started_at")
-    assert rows == [("x", 0, "0\n"), ("x", 1, "1\n"), ("x", 2, "2\n")]
-    assert [
-        path.suffix for path in (wrapper.runner.directory / "data" / "spool").iterdir() if "garbage" in path.name
-    ] == [".bad"]
+def test_the_commands_own_options_are_not_taken_for_ours(wrapper: Wrapper) -> None:
+    ended = wrapper.run("no/name", "--", "ls", "--json", "-v")
+    assert (ended.exit_code, ended.stdout) == (2, b""), ended.said
+    assert ended.stderr.count(b"\n") == 1
 
 
-def test_a_run_of_ingest_that_finds_no_database_leaves_no_hole_either(wrapper: Wrapper, base: Base) -> None:
-    ended = wrapper.runner.run(url=DOWN)
-    assert ended.exit_code == 75
-    assert wrapper.runner.run().exit_code == 0
-    rows = base.all("SELECT status, exit_code, replayed_at IS NULL FROM ops.job_history ORDER BY started_at")
-    assert rows == [("failed", 75, False), ("completed", 0, True)]
-
-
-def test_without_the_database_two_on_one_host_still_exclude_each_other(wrapper: Wrapper) -> None:
-    words = ("--when-db-down=run", "x", "--", "sh", "-c", "echo x >> ready; sleep 20")
-    first = wrapper.start(*words, settings={"DATABASE_URL": DOWN})
-    try:
-        wait_for((wrapper.runner.directory / "ready").exists, 20)
-        second = wrapper.run(*words, DATABASE_URL=DOWN)
-        assert second.exit_code == 0
-        assert (wrapper.runner.directory / "ready").read_text() == "x\n"
-    finally:
-        first.terminate()
-        first.communicate(timeout=20)
+def test_each_name_has_its_own_file_for_prometheus(wrapper: Wrapper) -> None:
+    wrapper.runner.settings["JOBCTL_TEXTFILE_DIR"] = str(wrapper.runner.directory)
+    assert wrapper.run("good", "--", "true").exit_code == 0
+    assert wrapper.run("bad", "--", "false").exit_code == 1
+    told = {path.name: path.read_text() for path in wrapper.runner.directory.glob("*.prom")}
+    assert sorted(told) == ["jobctl_run_bad.prom", "jobctl_run_good.prom"]
+    assert 'jobctl_run_success{job="run",scope="bad"} 0' in told["jobctl_run_bad.prom"]
 
 
 def test_dry_run_shows_the_command_and_does_not_run_it(wrapper: Wrapper, base: Base) -> None:

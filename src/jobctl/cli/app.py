@@ -54,7 +54,12 @@ def run() -> None:
     except JobctlError as error:
         raise SystemExit(_tell(error)) from None
     except Exception as error:  # noqa: BLE001 - the last frame: an unforeseen error, too, is one line and an exit code
-        raise SystemExit(_tell(error)) from error if "--verbose" in sys.argv or "-v" in sys.argv else None
+        raise SystemExit(_tell(error)) from error if {"--verbose", "-v"} & set(_own_words()) else None
+
+
+def _own_words() -> list[str]:
+    """The words that are not a wrapped command's."""
+    return sys.argv[: sys.argv.index("--")] if "--" in sys.argv else sys.argv
 
 
 def _tell(error: Exception) -> int:
@@ -70,5 +75,5 @@ def _tell(error: Exception) -> int:
 
         if isinstance(error, psycopg.Error):
             error = explain(error)
-    render.print_error(error, as_json="--json" in sys.argv, redact=session.redactor().text)
+    render.print_error(error, as_json="--json" in _own_words(), redact=session.redactor().text)
     return exit_code_of(error)

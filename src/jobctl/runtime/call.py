@@ -18,7 +18,10 @@ from jobctl.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class JobCall:
-    """Who runs, how to find the job's scopes, and the function that does one of them."""
+    """Who runs, how to find the job's scopes, and the function that does one of them.
+
+    `contains_children`: the work is a command of the user's, which has one scope, effects outside the database, and
+    processes that must end with it. `outlives_database`: it may run without the database, too."""
 
     identity: Identity
     settings: Settings
@@ -33,6 +36,11 @@ class JobCall:
     slot_scope: str = ""
     outlives_database: bool = False
     contains_children: bool = False
+
+    @property
+    def only_scope(self) -> str:
+        """The scope of a wrapped command, which is known without asking the database; empty for any other job."""
+        return self.slot_scope if self.contains_children else ""
 
     def reported(self, error: BaseException) -> ErrorReport:
         """An error as it may be shown and kept: in the house's words, without its secrets."""

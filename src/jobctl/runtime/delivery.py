@@ -77,7 +77,8 @@ def deliver(settings: Settings, redactor: Redactor, report: RunReport, open_data
     """After the run of `report`: send what is due, within BUDGET_S. Raises nothing."""
     if settings.slack_webhook_url is None or not is_on(settings) or report.dry_run:
         return
-    if report.error is not None and report.error.class_ == DatabaseUnavailable.__name__:
+    last = report.error or (report.scopes[-1].error if report.scopes else None)
+    if last is not None and last.class_ == DatabaseUnavailable.__name__:
         LOG.error("outbox_not_sent", reason="the run could not reach the database")  # which it has waited for already
         return
     deadline = Deadline(BUDGET_S)

@@ -15,9 +15,8 @@ A job with several scopes goes through 3 to 9 for each; one scope's failure does
 """
 
 import os
-import resource
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -26,17 +25,11 @@ import psycopg
 
 from jobctl import clock, log
 from jobctl.db.connection import Database
-from jobctl.db.sqlstate import is_conflict, is_connection_lost
-from jobctl.errors import (
-    EXIT_FAILED,
-    DatabaseUnavailable,
-    JobctlError,
-    LockLost,
-    UsageError,
-)
+from jobctl.errors import EXIT_FAILED, DatabaseUnavailable, JobctlError, UsageError
 from jobctl.runtime import history, host_lock, markers, pings, spool
 from jobctl.runtime.alerting import Who
 from jobctl.runtime.call import JobCall
+from jobctl.runtime.closing import closed, finished, peak_memory_bytes, recorded, timed
 from jobctl.runtime.expected import Missed
 from jobctl.runtime.guard import Grant, Guard
 from jobctl.runtime.heartbeat import Heartbeat
@@ -53,13 +46,11 @@ from jobctl.runtime.outcome import (
     RunReport,
     ScopeReport,
 )
-from jobctl.runtime.run import Run
 from jobctl.runtime.stop import Stop
 from jobctl.runtime.supervisor import supervise
+from jobctl.runtime.working import do_the_work
 
 LOG = log.get_logger()
-
-NOT_GUARDED = "not guarded"  # how the note of a run begins that had no lock
 
 
 def run_job(call: JobCall) -> RunReport:
@@ -77,13 +68,14 @@ def run_job(call: JobCall) -> RunReport:
         kill_grace_s=call.settings.kill_grace_s,
         contains_children=call.contains_children,
     )
-    if not call.dry_run and _was_not_heard(report):
-        spool.keep(call.settings.spool_dir, call.identity, report)
+    unheard = _unheard(call, report)
+    if unheard:
+        spool.keep(call.settings.spool_dir, call.identity, unheard)
     if ping_url is not None:
         pings.ended(ping_url, report)
-    markers.log_outcome(report)
+    markers.log_outcome(report, call.only_scope)
     if call.settings.textfile_dir is not None and not call.dry_run:
-        markers.write_textfile(report, call.settings.textfile_dir)
+        markers.write_textfile(report, call.settings.textfile_dir, call.only_scope)
     if call.settings.enable_slack_alerts:
         from jobctl.runtime import delivery
 
@@ -114,20 +106,35 @@ def _work(call: JobCall, stop: Stop) -> RunReport:
                 if nth:  # a connection of its own: a database that went away under one scope is back for the next
                     stack.close()
                     control = stack.enter_context(database.connect(purpose="control"))
-                scopes.append(_run_scope(call, database, control, scope, stop.part()))
+                run_scope = _run_alone_here if call.contains_children else _run_scope
+                scopes.append(run_scope(call, database, control, scope, stop.part()))
                 if stop.reason is not None:
                     if nth + 1 < len(wanted):
                         error = stop.reason  # the others were not begun, and the run says why
                     break
             catch_up = _afterwards(call, database, scopes)
-    except DatabaseUnavailable as away:
-        if scopes or call.dry_run or not call.outlives_database:
-            error = away
-        else:
-            scopes.append(_run_unguarded(call, stop, away))
     except Exception as caught:  # noqa: BLE001 - also what nobody foresaw must be a report, redacted, and no stack trace
         error = caught
+    if call.outlives_database and not scopes and not call.dry_run and _is_away(call, error):
+        assert error is not None
+        scopes, error = [_run_unguarded(call, stop, error)], None
     return _report(call, scopes, started_at, started, error=error, catch_up=catch_up)
+
+
+def _is_away(call: JobCall, error: Exception | None) -> bool:
+    return error is not None and call.reported(error).class_ == DatabaseUnavailable.__name__
+
+
+def _unheard(call: JobCall, report: RunReport) -> Sequence[ScopeReport]:
+    """The rows of a run that are not in the database. One that never reached it has a row all the same."""
+    if report.dry_run:
+        return ()
+    scopes = [scope for scope in report.scopes if scope.is_unheard]
+    error = report.error
+    if not scopes and error is not None and error.class_ == DatabaseUnavailable.__name__:
+        draft = ScopeReport(call.only_scope, FAILED, report.started_at, report.finished_at, report.duration_ms)
+        scopes = [replace(draft, error=error)]
+    return scopes
 
 
 def _wanted(call: JobCall, control: psycopg.Connection, started_at: datetime) -> Sequence[str]:
@@ -137,14 +144,14 @@ def _wanted(call: JobCall, control: psycopg.Connection, started_at: datetime) ->
     except JobctlError as refused:
         if not isinstance(refused, UsageError) and not call.dry_run:
             failed = ScopeReport("", FAILED, started_at, clock.utc_now(), 0, error=call.reported(refused))
-            _recorded(call, control, failed)
+            recorded(call, control, failed)
         raise
 
 
 def _nothing_to_do(call: JobCall, control: psycopg.Connection, started_at: datetime, started: float) -> ScopeReport:
     notes = ("there is nothing to work on",)
     report = ScopeReport("", COMPLETED, started_at, clock.utc_now(), clock.ms_since(started), notes=notes)
-    return report if call.dry_run else _recorded(call, control, report)
+    return report if call.dry_run else recorded(call, control, report)
 
 
 def _report(
@@ -166,7 +173,7 @@ def _report(
         duration_ms=clock.ms_since(started),
         scopes=scopes,
         error=call.reported(error) if error is not None else None,
-        peak_memory_bytes=_peak_memory_bytes(),
+        peak_memory_bytes=peak_memory_bytes(),
         dropped_log_lines=log.dropped_lines(),
         slot_at=call.identity.slot_at,
         catch_up=catch_up,
@@ -178,7 +185,7 @@ def _expected(call: JobCall, control: psycopg.Connection) -> ScopeReport | None:
     rightly does nothing."""
     if call.dry_run:
         return None
-    spool.replay(control, call.settings.spool_dir)
+    spool.replay(control, call.settings.spool_dir, call.alert)
     if call.expected is None:
         return None
     started_at, started = clock.utc_now(), time.monotonic()
@@ -194,8 +201,9 @@ def _expected(call: JobCall, control: psycopg.Connection) -> ScopeReport | None:
     if refusal is None:
         return None
     LOG.info("run_refused", reason=refusal.why)
-    draft = ScopeReport("", SKIPPED, started_at, started_at, 0, notes=(refusal.why,), evidence=refusal.evidence)
-    return _recorded(call, control, _timed(draft, started))
+    draft = ScopeReport(call.only_scope, SKIPPED, started_at, started_at, 0)
+    draft = replace(draft, notes=(refusal.why,), evidence=refusal.evidence)
+    return recorded(call, control, timed(draft, started))
 
 
 def _afterwards(call: JobCall, database: Database, scopes: Sequence[ScopeReport]) -> Sequence[CatchUp]:
@@ -223,9 +231,10 @@ def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, s
     with log.bound(scope=scope):
         draft = ScopeReport(scope, FAILED, started_at, started_at, 0)
         if call.dry_run:
-            ending = _do_the_work(call, database, control, scope, stop, None, draft)
-            return _timed(ending, started)
+            ending = do_the_work(call, database, control, scope, stop, None, draft)
+            return timed(ending, started)
         guard = Guard(database, call.identity.job, scope, lease_s=call.settings.lease_s)
+        has_begun = False
         try:
             granted = guard.acquire(
                 control, run_id=call.identity.run_id, host=call.identity.host, worker_pid=os.getpid()
@@ -238,7 +247,7 @@ def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, s
                     notes=(f"skipped: the lock is held by {granted}",),
                     evidence=granted.as_evidence(),
                 )
-                return _recorded(call, control, _timed(skipped, started))
+                return recorded(call, control, timed(skipped, started))
             at = {"lock_key": granted.lock_key, "fence": granted.fence}
             with control.transaction():
                 found = history.abandon_dead(control, call.identity.run_id, **at)
@@ -261,6 +270,7 @@ def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, s
                 lease_s=call.settings.lease_s,
             )
             LOG.info("run_started", fence=granted.fence, max_runtime_s=call.max_runtime_s)
+            has_begun = True
             with Heartbeat(
                 database,
                 call.identity,
@@ -273,155 +283,52 @@ def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, s
                 on_soft_limit=lambda: LOG.warning("soft_limit_reached", max_runtime_s=call.max_runtime_s),
                 outlives_database=call.outlives_database,
             ):
-                ending = _do_the_work(call, database, control, scope, stop, granted, draft)
-            return _closed(call, database, control, _timed(replace(ending, fence=granted.fence), started))
-        except Exception as error:  # noqa: BLE001 - the same for one scope, which ends without the others
-            failed = _timed(replace(draft, error=call.reported(error)), started)
+                ending = do_the_work(call, database, control, scope, stop, granted, draft)
+            return closed(call, database, control, timed(replace(ending, fence=granted.fence), started))
+        except Exception as error:
+            failed = timed(replace(draft, error=call.reported(error)), started)
+            if call.outlives_database and not has_begun and _is_away(call, error):
+                raise  # it may run without
             with suppress(psycopg.Error):  # its own row, if it has one already
-                if _finished(call, control, failed):
+                if finished(call, control, failed):
                     return failed
-            return _recorded(call, control, failed)
+            return recorded(call, control, failed)
         finally:
             guard.release()
 
 
-def _do_the_work(
-    call: JobCall,
-    database: Database,
-    control: psycopg.Connection | None,
-    scope: str,
-    stop: Stop,
-    grant: Grant | None,
-    draft: ScopeReport,
+def _run_alone_here(
+    call: JobCall, database: Database, control: psycopg.Connection, scope: str, stop: Stop
 ) -> ScopeReport:
-    """Step 6. Whatever the job raises becomes the report's error; a lost lock outranks what followed from it."""
-
-    def record_event(level: str, event: str, fields: dict[str, object]) -> None:
-        say = {"debug": LOG.debug, "info": LOG.info, "warning": LOG.warning}.get(level, LOG.error)
-        say(event, **fields)
-        if grant is not None and control is not None:
-            with suppress(psycopg.Error):  # an event that cannot be kept is still in the log
-                history.add_event(
-                    control,
-                    call.identity,
-                    scope,
-                    level,
-                    event,
-                    _redacted(call, fields),
-                    lock_key=grant.lock_key,
-                    fence=grant.fence,
-                )
-
-    run = Run(
-        identity=call.identity,
-        scope=scope,
-        database=database,
-        stop=stop,
-        grant=grant,
-        dry_run=call.dry_run,
-        now=draft.started_at,
-        record_event=record_event,
-        progress=call.progress,
-    )
-    try:
-        outcome = call.work(run)
-    except Exception as error:  # noqa: BLE001 - whatever a job meets is the run's error, and the run still ends truly
-        cause = stop.reason or error
-        LOG.error("run_failed", error=cause)  # noqa: TRY400 - one line, without the stack where secrets lie
-        reported = call.reported(cause)
-        counts = _counts_so_far(control, run)
-        return replace(draft, status=reported.status, error=reported, counts=counts)
-    ending = replace(
-        draft,
-        status=COMPLETED,
-        counts=outcome.counts,
-        metrics=outcome.metrics,
-        notes=tuple(outcome.notes),
-        degraded=outcome.degraded,
-        evidence=outcome.evidence,
-        output=outcome.output,
-    )
-    if outcome.error is None:
-        return ending
-    LOG.error("run_failed", error=outcome.error)
-    reported = call.reported(outcome.error)
-    return replace(ending, status=reported.status, error=reported)
-
-
-def _run_unguarded(call: JobCall, stop: Stop, away: DatabaseUnavailable) -> ScopeReport:
-    """The work without the database: kept apart from others on this host alone, by a file's lock."""
+    """A command that may run without the database is kept apart from others on this host by a file's lock as well:
+    one that began while the database was away is still there when it is back."""
+    if call.dry_run:
+        return _run_scope(call, database, control, scope, stop)
     started_at, started = clock.utc_now(), time.monotonic()
-    draft = ScopeReport(call.slot_scope, FAILED, started_at, started_at, 0)
-    with host_lock.held(call.settings.spool_dir, call.identity.job, call.slot_scope) as is_held:
-        if not is_held:
-            note = "skipped: the database is out of reach, and another run on this host is under way"
-            return _timed(replace(draft, status=SKIPPED, notes=(note,)), started)
-        LOG.warning("run_unguarded", reason=str(away))
+    with host_lock.held(call.settings.spool_dir, call.identity, scope) as holder:
+        if holder is None:
+            return _run_scope(call, database, control, scope, stop)
+    LOG.info("run_skipped", holder=holder)
+    note = f"skipped: the lock of this host is held by {holder}"
+    skipped = ScopeReport(scope, SKIPPED, started_at, started_at, 0, notes=(note,))
+    return recorded(call, control, timed(skipped, started))
+
+
+def _run_unguarded(call: JobCall, stop: Stop, away: Exception) -> ScopeReport:
+    """The work without the database: kept apart from others on this host alone."""
+    started_at, started = clock.utc_now(), time.monotonic()
+    scope = call.only_scope
+    draft = ScopeReport(scope, FAILED, started_at, started_at, 0, is_unheard=True)
+    reason = call.reported(away).message
+    with log.bound(scope=scope), host_lock.held(call.settings.spool_dir, call.identity, scope) as holder:
+        if holder is not None:
+            note = f"skipped: the lock of this host is held by {holder}; {reason}"
+            return timed(replace(draft, status=SKIPPED, notes=(note,)), started)
+        LOG.warning("run_unguarded", reason=reason)
         nowhere = Database("", call.identity.session_name)
-        ending = _do_the_work(call, nowhere, None, call.slot_scope, stop.part(), None, draft)
-    note = f"{NOT_GUARDED} against other hosts: {call.redactor.text(str(away), limit=500)}"
-    return _timed(replace(ending, notes=(*ending.notes, note)), started)
-
-
-def _was_not_heard(report: RunReport) -> bool:
-    """Whether the database may lack a row of this run."""
-    errors = [report.error, *(scope.error for scope in report.scopes)]
-    is_away = any(error is not None and error.class_ == DatabaseUnavailable.__name__ for error in errors)
-    return is_away or any(note.startswith(NOT_GUARDED) for scope in report.scopes for note in scope.notes)
-
-
-def _counts_so_far(control: psycopg.Connection | None, run: Run) -> Mapping[str, int]:
-    """What a failed run had already committed, from its own checkpoint."""
-    if run.grant is None or control is None:
-        return {}
-    try:
-        checkpoint = run.checkpoint(control)
-    except psycopg.Error:
-        return {}
-    return checkpoint.counts if checkpoint is not None and checkpoint.run_id == run.run_id else {}
-
-
-def _closed(call: JobCall, database: Database, control: psycopg.Connection, report: ScopeReport) -> ScopeReport:
-    """Step 9: the final row, written once more on a fresh connection if the first went away under it."""
-    report = replace(report, peak_memory_bytes=_peak_memory_bytes())
-    try:
-        written = _finished(call, control, report)
-    except psycopg.Error as error:
-        if not (is_connection_lost(error) or is_conflict(error)):
-            raise
-        try:
-            with database.connect(purpose="close") as conn:
-                written = _finished(call, conn, report)
-                # The first answer may be what was lost: the row then says already what this run wanted to say.
-                written = written or history.status_of(conn, call.identity.run_id, report.scope) == report.status
-        except (psycopg.Error, JobctlError):
-            # The database is away: the row says `running` until the next run finds its lock free.
-            if report.error is not None:
-                return report
-            return replace(
-                report, status=FAILED, error=ErrorReport.of(DatabaseUnavailable("the run's end could not be recorded"))
-            )
-    if not written:
-        late = LockLost("another run declared this one dead before it ended", hint="see the row in ops.job_history")
-        return replace(report, status=ABANDONED, error=ErrorReport.of(late))
-    return report
-
-
-def _finished(call: JobCall, conn: psycopg.Connection, report: ScopeReport) -> bool:
-    """The final row and its alert, both or neither."""
-    with conn.transaction():
-        written = history.finish(conn, call.identity.run_id, report, dropped_log_lines=log.dropped_lines())
-        if written:
-            call.alert(conn, report)
-    return written
-
-
-def _recorded(call: JobCall, control: psycopg.Connection, report: ScopeReport) -> ScopeReport:
-    # Without a database there is no row; the exit code and the log still tell.
-    with suppress(psycopg.Error), control.transaction():
-        history.record(control, call.identity, report, worker_pid=os.getpid())
-        call.alert(control, report)
-    return report
+        ending = do_the_work(call, nowhere, None, scope, stop.part(), None, draft)
+    note = f"ran without the database, kept apart from others on this host alone: {reason}"
+    return timed(replace(ending, notes=(*ending.notes, note)), started)
 
 
 def _abandoned(dead: Abandoned) -> ScopeReport:
@@ -429,17 +336,3 @@ def _abandoned(dead: Abandoned) -> ScopeReport:
     said = f"the run ended without a word; its last heartbeat was at {dead.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC"
     error = ErrorReport("Abandoned", said, "look for a crash or a restart of its host", EXIT_FAILED)
     return ScopeReport(dead.scope, ABANDONED, dead.heartbeat_at, clock.utc_now(), 0, error=error)
-
-
-def _redacted(call: JobCall, fields: dict[str, object]) -> dict[str, object]:
-    clean = call.redactor.deep(fields)
-    assert isinstance(clean, dict)
-    return clean  # pyright: ignore[reportUnknownVariableType]  # a mapping of text stays one
-
-
-def _timed(report: ScopeReport, started: float) -> ScopeReport:
-    return replace(report, finished_at=clock.utc_now(), duration_ms=clock.ms_since(started))
-
-
-def _peak_memory_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -112,18 +112,18 @@ ON CONFLICT (run_id, scope) DO NOTHING
 # The word of a run that the database did not hear at the time; it outranks what others had to guess meanwhile.
 REPLAY = """
 INSERT INTO ops.job_history (run_id, scope, job, correlation_id, status, degraded, exit_code, host, os_user,
-    supervisor_pid, version, command, slot_at, started_at, finished_at, duration_ms, counts, metrics, notes,
-    error_class, error_message, error_hint, evidence, output, peak_memory_bytes, replayed_at)
+    supervisor_pid, version, command, slot_at, started_at, heartbeat_at, finished_at, duration_ms, counts, metrics,
+    notes, error_class, error_message, error_hint, evidence, output, peak_memory_bytes, replayed_at)
 VALUES (%(run_id)s, %(scope)s, %(job)s, %(correlation_id)s, %(status)s, %(degraded)s, %(exit_code)s, %(host)s,
     %(os_user)s, %(supervisor_pid)s, %(version)s, %(command)s, %(slot_at)s, %(started_at)s, %(finished_at)s,
-    %(duration_ms)s, %(counts)s, %(metrics)s, %(notes)s, %(error_class)s, %(error_message)s, %(error_hint)s,
-    %(evidence)s, %(output)s, %(peak_memory_bytes)s, clock_timestamp())
+    %(finished_at)s, %(duration_ms)s, %(counts)s, %(metrics)s, %(notes)s, %(error_class)s, %(error_message)s,
+    %(error_hint)s, %(evidence)s, %(output)s, %(peak_memory_bytes)s, clock_timestamp())
 ON CONFLICT (run_id, scope) DO UPDATE
 SET status = excluded.status, degraded = excluded.degraded, exit_code = excluded.exit_code,
     finished_at = excluded.finished_at, duration_ms = excluded.duration_ms, counts = excluded.counts,
     metrics = excluded.metrics, notes = excluded.notes, error_class = excluded.error_class,
-    error_message = excluded.error_message, error_hint = excluded.error_hint, output = excluded.output,
-    replayed_at = excluded.replayed_at
+    error_message = excluded.error_message, error_hint = excluded.error_hint, evidence = excluded.evidence,
+    output = excluded.output, peak_memory_bytes = excluded.peak_memory_bytes, replayed_at = excluded.replayed_at
 WHERE job_history.status IN ('running', 'abandoned') AND job_history.replayed_at IS NULL
 """
 

@@ -24,6 +24,7 @@ def after_death(call: JobCall, death: Death, started_at: datetime, started: floa
     error, evidence = _cause_of(call, death)
     reported = call.reported(error)
     status = reported.status
+    draft = ScopeReport(call.only_scope, status, started_at, started_at, 0, error=reported, evidence=evidence)
     scopes: list[ScopeReport] = []
     until = time.monotonic() + call.settings.kill_grace_s
     while not call.dry_run:
@@ -41,8 +42,7 @@ def after_death(call: JobCall, death: Death, started_at: datetime, started: floa
                     evidence=evidence,
                     peak_memory_bytes=death.peak_memory_bytes,
                 )
-                took_ms = clock.ms_since(started)
-                draft = ScopeReport("", status, started_at, clock.utc_now(), took_ms, error=reported, evidence=evidence)
+                draft = replace(draft, finished_at=clock.utc_now(), duration_ms=clock.ms_since(started))
                 scopes = [replace(draft, scope=scope, counts=counts) for scope, counts in ended]
                 if not scopes:  # it died before its first scope, or between two of them
                     history.record(conn, call.identity, draft, worker_pid=death.pid)
@@ -50,6 +50,8 @@ def after_death(call: JobCall, death: Death, started_at: datetime, started: floa
             break
         except (psycopg.Error, JobctlError):
             if time.monotonic() > until:
+                draft = replace(draft, finished_at=clock.utc_now(), duration_ms=clock.ms_since(started))
+                scopes = [replace(draft, is_unheard=True)]
                 break
             time.sleep(0.5)
     ended_at = clock.utc_now()

@@ -12,14 +12,17 @@ LOG = log.get_logger()
 FAILURES = frozenset({FAILED, TIMEOUT, INTERRUPTED, ABANDONED})
 
 
-def log_outcome(report: RunReport) -> None:
-    """`<job>.run_success=1` or `<job>.run_failure=1` with the duration, as the last line of a run's own work."""
+def log_outcome(report: RunReport, scope: str = "") -> None:
+    """`<job>.run_success=1` or `<job>.run_failure=1` with the duration, as the last line of a run's own work.
+
+    `scope` is the name of a wrapped command: a thing of its own to whoever watches."""
     failed = report.status in FAILURES
     marker = f"{report.job}.{'run_failure' if failed else 'run_success'}"
     say = LOG.error if failed else LOG.info
     say(
         "run_finished",
         **{marker: 1},
+        **({"scope": scope} if scope else {}),
         status=report.status,
         degraded=report.degraded,
         exit_code=report.exit_code,
@@ -29,9 +32,12 @@ def log_outcome(report: RunReport) -> None:
     )
 
 
-def write_textfile(report: RunReport, directory: Path) -> None:
-    """Replace `jobctl_<job>.prom` atomically. A directory that cannot be written fails no run; the log says so."""
-    labels = f'{{job="{report.job}"}}'
+def write_textfile(report: RunReport, directory: Path, scope: str = "") -> None:
+    """Replace `jobctl_<job>.prom`, of a wrapped command `jobctl_run_<name>.prom`, atomically.
+
+    A directory that cannot be written fails no run; the log says so."""
+    labels = f'{{job="{report.job}"' + (f',scope="{scope}"' if scope else "") + "}"
+    name = "_".join(["jobctl", report.job.replace("-", "_"), *([scope] if scope else [])])
     gauges = {
         "jobctl_run_success": (0 if report.status in FAILURES else 1, "1 if the last run did not fail"),
         "jobctl_run_exit_code": (report.exit_code, "Exit code of the last run"),
@@ -41,8 +47,8 @@ def write_textfile(report: RunReport, directory: Path) -> None:
     }
     lines = [
         line
-        for name, (value, text) in gauges.items()
-        for line in (f"# HELP {name} {text}", f"# TYPE {name} gauge", f"{name}{labels} {value}")
+        for gauge, (value, text) in gauges.items()
+        for line in (f"# HELP {gauge} {text}", f"# TYPE {gauge} gauge", f"{gauge}{labels} {value}")
     ]
     import tempfile
 
@@ -55,7 +61,7 @@ def write_textfile(report: RunReport, directory: Path) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
         Path(temporary).chmod(0o644)  # the collector runs as another user
-        Path(temporary).replace(directory / f"jobctl_{report.job.replace('-', '_')}.prom")
+        Path(temporary).replace(directory / f"{name}.prom")
     except OSError as error:
         LOG.warning("textfile_not_written", directory=str(directory), reason=str(error))
         with suppress(OSError):

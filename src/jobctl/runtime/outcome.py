@@ -77,6 +77,7 @@ class ScopeReport:
     peak_memory_bytes: int = 0
     fence: int | None = None
     output: str | None = None
+    is_unheard: bool = False  # the database has no row of it, or one that is not true
 
     @property
     def exit_code(self) -> int:

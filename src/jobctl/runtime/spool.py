@@ -2,13 +2,15 @@
 
 A file a run, written whole (temporary name, fsync, rename, fsync of the directory), read in the order in which the runs
 began, and removed after its rows are committed. A death between commit and removal has it read again, which changes
-nothing: rows have the run's id for a key. What cannot be read is put aside as `.bad` and stops nobody.
+nothing: rows have the run's id for a key. What cannot be read, or what the database will not have, is put aside as
+`.bad` and stops nobody.
 """
 
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +21,9 @@ import psycopg
 
 from jobctl import log
 from jobctl.runtime import history
+from jobctl.runtime.alerting import Who
 from jobctl.runtime.history import Identity
-from jobctl.runtime.outcome import FAILED, ErrorReport, RunReport, ScopeReport
+from jobctl.runtime.outcome import FAILED, ErrorReport, ScopeReport
 
 LOG = log.get_logger()
 
@@ -29,11 +32,8 @@ MOST_FILES = 10_000
 MOST_AT_ONCE = 500
 
 
-def keep(directory: Path, identity: Identity, report: RunReport) -> Path | None:
-    """Write the run's rows to disk. A full disk fails no run; the log says so."""
-    scopes = report.scopes or [
-        ScopeReport("", report.status, report.started_at, report.finished_at, report.duration_ms, error=report.error)
-    ]
+def keep(directory: Path, identity: Identity, scopes: Sequence[ScopeReport]) -> Path | None:
+    """Write a run's rows to disk. A full disk fails no run; the log says so."""
     content = {
         "format": FORMAT,
         "identity": {name: _plain(getattr(identity, name)) for name in Identity.__slots__},
@@ -44,12 +44,13 @@ def keep(directory: Path, identity: Identity, report: RunReport) -> Path | None:
         if len(_names(directory)) >= MOST_FILES:
             LOG.error("spool_full", directory=str(directory), most=MOST_FILES)
             return None
+        _remove_unfinished(directory)
         descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".new-")  # 0600
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(content, file)
             file.flush()
             os.fsync(file.fileno())
-        path = directory / f"{report.started_at.astimezone(UTC):%Y%m%dT%H%M%S.%f}-{identity.run_id}.json"
+        path = directory / f"{scopes[0].started_at.astimezone(UTC):%Y%m%dT%H%M%S.%f}-{identity.run_id}.json"
         Path(temporary).replace(path)
         _sync_directory(directory)
     except OSError as error:
@@ -59,8 +60,13 @@ def keep(directory: Path, identity: Identity, report: RunReport) -> Path | None:
     return path
 
 
-def replay(conn: psycopg.Connection, directory: Path) -> int:
-    """Bring what was kept into history, oldest first; gives how many runs. Raises psycopg.Error."""
+Told = Callable[..., None]
+
+
+def replay(conn: psycopg.Connection, directory: Path, alert: Told) -> int:
+    """Bring what was kept into history, oldest first, and `alert` of it in the same transaction; gives how many runs.
+
+    Several processes at once double nothing: a run's row is written once, and who comes second finds it there."""
     replayed = 0
     for name in _names(directory)[:MOST_AT_ONCE]:
         path = directory / name
@@ -69,22 +75,37 @@ def replay(conn: psycopg.Connection, directory: Path) -> int:
         except FileNotFoundError:
             continue  # another process was first
         except (OSError, ValueError, KeyError, TypeError) as error:
-            with suppress(OSError):
-                path.replace(path.with_suffix(".bad"))
-            LOG.error("spooled_run_unreadable", path=str(path), error=error)  # noqa: TRY400 - one line, no stack
+            _put_aside(path, error)
             continue
-        with conn.transaction():
-            for scope in scopes:
-                history.replay(conn, identity, scope)
-        with suppress(FileNotFoundError):
+        try:
+            with conn.transaction():
+                for scope in scopes:
+                    if history.replay(conn, identity, scope):
+                        alert(conn, scope, who=Who(identity.job, identity.run_id, identity.host))
+        except psycopg.Error as error:
+            if not isinstance(error, psycopg.DataError | psycopg.IntegrityError):
+                LOG.warning("spool_not_replayed", error=error)  # the next run tries again
+                break
+            _put_aside(path, error)  # the database will not have it, today or tomorrow
+            continue
+        with suppress(OSError):
             path.unlink()
         replayed += 1
         LOG.info("run_replayed", replayed_run_id=str(identity.run_id), replayed_job=identity.job)
     return replayed
 
 
-def waiting(directory: Path) -> int:
-    return len(_names(directory))
+def _put_aside(path: Path, error: Exception) -> None:
+    with suppress(OSError):
+        path.replace(path.with_suffix(".bad"))
+    LOG.error("spooled_run_not_replayed", path=str(path), error=error)
+
+
+def _remove_unfinished(directory: Path) -> None:
+    """What a death while writing left: nobody writes for an hour."""
+    for path in directory.glob(".new-*"):
+        if path.stat().st_mtime < time.time() - 3_600:
+            path.unlink(missing_ok=True)
 
 
 def _names(directory: Path) -> list[str]:
