@@ -17,7 +17,7 @@ from jobctl.schedule.shell_words import simple_commands
 RUN = "run"
 SCHEDULED = "--scheduled"
 # Options of `jobctl run` that take no value, so that its NAME is found behind them. A test holds them to the command.
-FLAGS = frozenset({SCHEDULED, "--dry-run", "--json", "--verbose", "-v", "--quiet", "-q"})
+FLAGS = frozenset({SCHEDULED, "--leave-children", "--dry-run", "--json", "--verbose", "-v", "--quiet", "-q"})
 
 ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 SHELL_WORDS = frozenset({"!", "{", "if", "then", "else", "elif", "do", "while", "until"})
