@@ -51,7 +51,7 @@ class Host:
             "JOBCTL_DATA_DIR": str(self.data),
         }
 
-    def schedule(self, *words: str, code: int = 0) -> str:
+    def schedule(self, *words: str, code: int | None = 0) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "jobctl", "schedule", *words],
             env=self.environment,
@@ -60,7 +60,7 @@ class Host:
             text=True,
             check=False,
         )
-        assert done.returncode == code, done
+        assert code is None or done.returncode == code, done
         return done.stdout + done.stderr
 
 
@@ -122,7 +122,9 @@ def test_dry_run_prints_the_text_and_writes_nothing(host: Host) -> None:
 def test_verify_fails_until_the_crontab_is_installed(host: Host) -> None:
     before = json.loads(host.schedule("verify", "--json", code=1))["items"]
     host.schedule("install")
-    after = json.loads(host.schedule("verify", "--json", code=1))["items"]  # no cron runs on this machine
+    after = json.loads(host.schedule("verify", "--json", code=None))[
+        "items"
+    ]  # whether a cron runs is the machine's affair
     assert [item["status"] for item in (before[0], after[0])] == ["failed", "ok"]
     assert any(item["check"] == "cron.alive" for item in after)
 
