@@ -156,6 +156,8 @@ class Runner:
             "PYTHONPATH": str(self.code),
             "DATABASE_URL": self.url,
             "JOBCTL_LOG_FILE": str(self.log_file),
+            # Of its own: what is kept there for a database that was away comes into the next one that is met.
+            "JOBCTL_DATA_DIR": str(self.directory / "data"),
             "JOBCTL_DEGRADED_REJECT_SHARE": "1",
             **self.settings,
         }
