@@ -271,6 +271,8 @@ class Loaded:
     origins: Mapping[str, str]
     files: tuple[Path, ...]
     notes: tuple[str, ...]
+    env_file: Path | None = None
+    config_file: Path | None = None
 
 
 class InvalidSettings(ConfigurationError):
@@ -300,7 +302,7 @@ def load(
     if found.faults or settings is None:
         raise InvalidSettings(_without_secrets(found))
     origins = {name: found.values[name].origin if name in found.values else "default" for name in Settings.model_fields}
-    return Loaded(settings, origins, tuple(found.files), tuple(found.notes))
+    return Loaded(settings, origins, tuple(found.files), tuple(found.notes), found.env_file, found.config_file)
 
 
 def environment_for_commands(keep: Sequence[str] = ()) -> dict[str, str]:

@@ -59,6 +59,8 @@ class Found:
     faults: list[Fault] = field(default_factory=list[Fault])
     notes: list[str] = field(default_factory=list[str])
     files: list[Path] = field(default_factory=list[Path])
+    env_file: Path | None = None
+    config_file: Path | None = None
 
     def add(self, name: str, value: Value) -> None:
         """Keep the first, which is the strongest."""
@@ -96,10 +98,12 @@ def find(
     chosen = env_file or _named(environ.get(ENV_FILE), environ, working_directory)
     path = chosen or _first(found, _env_places(environ, working_directory), working_directory)
     if path is not None:
+        found.env_file = path
         _read_env_file(found, names, path, ENV_FILE)
     chosen = config_file or _named(environ.get(CONFIG_FILE), environ, working_directory)
     path = chosen or _first(found, _config_places(environ, working_directory), working_directory)
     if path is not None:
+        found.config_file = path
         _read_config_file(found, names, path, CONFIG_FILE)
     return found
 

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,10 @@ from jobctl.cli.command_shapes import shapes_below
 from jobctl.cli.crontab_place import deployed_files
 from jobctl.schedule.command_line import jobctl_words
 from jobctl.schedule.crontab_text import read_crontab
+from jobctl.schedule.expression import parse
 from jobctl.schedule.installed import unit_values
+from jobctl.schedule.on_calendar import on_calendar
+from jobctl.settings import ENV_NAMES, SECRETS, load
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -166,56 +168,25 @@ def test_every_command_of_deploy_is_one_that_there_is(command: str) -> None:
     assert {word for word in given if word.startswith("-")} <= set(shape.options), given
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not on this platform")
-def test_timers_name_the_moments_that_cron_does() -> None:
-    timer = unit_values((DEPLOY / "systemd" / "jobctl-ingest-branch.timer").read_text())
-    assert timer["Timer", "X-Jobctl-Cron"] == ["0 * * * *"]
-    (event,) = timer["Timer", "OnCalendar"]
-    done = subprocess.run(
-        ["systemd-analyze", "calendar", "--iterations=3", event], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.count(":00:00") >= 3
+def test_the_timers_of_deploy_are_made_from_the_expressions_that_they_name() -> None:
+    timers = sorted((DEPLOY / "systemd").glob("*.timer"))
+    assert timers
+    for path in timers:
+        timer = unit_values(path.read_text())
+        (expression,) = timer["Timer", "X-Jobctl-Cron"]
+        assert tuple(timer["Timer", "OnCalendar"]) == on_calendar(parse(expression))
 
 
-def test_a_wrapper_runs_its_job_in_an_empty_environment_and_appends_to_its_log(tmp_path: Path, base: Base) -> None:
-    """In a place with a space in its path, as a copy of what a clone has."""
-    place = tmp_path / "a place"
-    (place / "scripts").mkdir(parents=True)
-    for name in ("job.sh", "ingest-branch.sh"):
-        shutil.copy(ROOT / "scripts" / name, place / "scripts")
-    (place / ".venv" / "bin").mkdir(parents=True)
-    program = place / ".venv" / "bin" / "jobctl"
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m jobctl "$@"\n')
-    program.chmod(0o755)
-    settings = tmp_path / "env"
-    settings.write_text(f"DATABASE_URL={base.url}\n")
-    settings.chmod(0o600)
-    log = tmp_path / "a log"
-    environment = {"JOBCTL_ENV_FILE": str(settings), "JOBCTL_JOB_LOG": str(log)}
-    for _ in range(2):
-        done = subprocess.run(
-            [place / "scripts" / "ingest-branch.sh", "--json"], env=environment, capture_output=True, check=False
-        )
-        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b""), log.read_text()
-    assert [json.loads(line)["job"] for line in log.read_text().splitlines()] == ["ingest-branch"] * 2
-    assert base.one("SELECT count(*) FROM ops.job_history") == 2
+ENV_LINE = re.compile(r"^#?([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 
 
-def test_logrotate_takes_the_shipped_file_and_nothing_is_lost(tmp_path: Path) -> None:
-    text = (DEPLOY / "logrotate.conf").read_text()
-    assert "nocreate" in text and "copytruncate" not in text.replace("copytruncate would", "")
-    logs = tmp_path / "log"
-    logs.mkdir(mode=0o755)
-    (logs / "jobctl.log").write_text("a line\n")
-    mine = text.replace("/var/log/jobctl", str(logs)).replace("/var/lib/jobctl/output", str(logs / "output"))
-    mine = "\n".join(line for line in mine.splitlines() if "su jobctl" not in line) + "\n"
-    config = tmp_path / "logrotate.conf"
-    config.write_text(mine)
-    config.chmod(0o644)
-    state = tmp_path / "state"
-    program = shutil.which("logrotate", path=os.environ["PATH"] + ":/usr/sbin")
-    if program is None:
-        pytest.skip("logrotate is not installed")
-    subprocess.run([program, "--force", "--state", state, config], check=True, capture_output=True)
-    assert (logs / "jobctl.log.1").read_text() == "a line\n"
-    assert not (logs / "jobctl.log").exists()
+def test_the_example_of_an_env_file_has_no_name_that_is_none_and_is_in_order_as_it_stands(tmp_path: Path) -> None:
+    text = (DEPLOY / "env.example").read_text()
+    named = [name for name, _ in ENV_LINE.findall(text)]
+    assert set(named) <= set(ENV_NAMES.values())
+    told = {ENV_NAMES[name] for name in SECRETS} - {"RESEND_API_KEY", "SENDGRID_API_KEY", "CRON_SECRET"}
+    assert told <= set(named)
+    path = tmp_path / "env"
+    path.write_text(text)
+    path.chmod(0o600)
+    assert load(environ={"HOME": str(tmp_path)}, env_file=path).settings.log_file == Path("/var/log/jobctl/jobctl.log")

@@ -1,6 +1,5 @@
 """`jobctl schedule install|diff|remove|verify|render`: the plan in a crontab that may be somebody else's, too."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +21,10 @@ UserOption = Annotated[
     str | None, typer.Option("--user", help="Whose crontab (default: yours; another's as root).", show_default=False)
 ]
 CronDOption = Annotated[bool, typer.Option("--cron-d", help="/etc/cron.d/jobctl instead of a user's crontab.")]
+MailtoOption = Annotated[
+    str | None,
+    typer.Option("--mailto", help="Who gets cron's mail (default: as installed, else the user).", show_default=False),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Also replace what was edited by hand.")]
 
 
@@ -29,36 +32,54 @@ def install(
     context: typer.Context,
     user: UserOption = None,
     cron_d: CronDOption = False,
+    mailto: MailtoOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the text and write nothing.")] = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Put the plan's lines into a crontab, as a marked block; no other line is touched."""
+    from zoneinfo import ZoneInfo
+
     from jobctl.cli import render
 
-    place = _place(context, user, cron_d=cron_d)
+    place = _place(context, user, cron_d=cron_d, mailto=mailto)
     wanted = place.wanted()
+    starts = place.next_starts()
+    said = {"place": place.name, "changed": wanted != place.text}
+    items = {"items": [each.as_json() for each in starts], "next": None}
     if dry_run:
         if as_json:
-            render.print_json({"place": place.name, "changed": wanted != place.text, "text": wanted})
+            render.print_json({**said, "text": wanted, **items})
         else:
-            sys.stdout.write(wanted)
+            render.print_text(wanted.removesuffix("\n"))
         return
+    place.require_account()
     place.require_unedited(force=force)
     backup = place.write(wanted)
     place.register()
-    _tell(place, as_json=as_json, changed=wanted != place.text, backup=backup, done="installed in")
+    if as_json:
+        render.print_json({**said, "backup": backup, **items})
+        return
+    _tell(place, changed=wanted != place.text, backup=backup, done="installed in")
+    for each in starts:
+        at = each.at.astimezone(ZoneInfo(each.zone))
+        render.print_text(f"    {each.job:<15} next {at:%a %Y-%m-%d %H:%M %Z}   {each.words}")
+    render.print_text("look: jobctl schedule verify; jobctl schedule list")
 
 
 def diff(
-    context: typer.Context, user: UserOption = None, cron_d: CronDOption = False, as_json: JsonOption = False
+    context: typer.Context,
+    user: UserOption = None,
+    cron_d: CronDOption = False,
+    mailto: MailtoOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """What `install` would change, as a unified diff; exit 1 when it would change something."""
     import difflib
 
     from jobctl.cli import render
 
-    place = _place(context, user, cron_d=cron_d)
+    place = _place(context, user, cron_d=cron_d, mailto=mailto)
     wanted = place.wanted()
     lines = list(
         difflib.unified_diff(
@@ -70,8 +91,8 @@ def diff(
     )
     if as_json:
         render.print_json({"place": place.name, "changed": bool(lines), "diff": "".join(lines)})
-    else:
-        sys.stdout.write("".join(lines))
+    elif lines:
+        render.print_text("".join(lines).removesuffix("\n"))
     raise typer.Exit(1 if lines else 0)
 
 
@@ -82,13 +103,19 @@ def remove(
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take the marked block out again; every other line stays as it is."""
+    """Take the marked block out again; every other line stays as it is. Runs that have begun go on."""
+    from jobctl.cli import render
+
     place = _place(context, user, cron_d=cron_d)
     place.require_unedited(force=force)
     wanted = place.without()
     backup = place.write(wanted)
     place.register()
-    _tell(place, as_json=as_json, changed=wanted != place.text, backup=backup, done="removed from")
+    changed = wanted != place.text
+    if as_json:
+        render.print_json({"place": place.name, "changed": changed, "backup": backup})
+    else:
+        _tell(place, changed=changed, backup=backup, done="removed from")
 
 
 def verify(
@@ -128,24 +155,20 @@ def render_files(
         render.print_text(str(path))
 
 
-def _place(context: typer.Context, user: str | None, *, cron_d: bool) -> "CrontabPlace":
+def _place(context: typer.Context, user: str | None, *, cron_d: bool, mailto: str | None = None) -> "CrontabPlace":
     from jobctl.cli.command_shapes import command_shapes
     from jobctl.cli.crontab_place import CrontabPlace
     from jobctl.errors import UsageError
 
     if user is not None and cron_d:
         raise UsageError("--user and --cron-d are two places", hint="give one of them")
-    return CrontabPlace.find(user, cron_d=cron_d, shapes=command_shapes(context))
+    return CrontabPlace.find(user, cron_d=cron_d, shapes=command_shapes(context), mailto=mailto)
 
 
-def _tell(place: "CrontabPlace", *, as_json: bool, changed: bool, backup: "Path | None", done: str) -> None:
+def _tell(place: "CrontabPlace", *, changed: bool, backup: "Path | None", done: str) -> None:
     from jobctl.cli import render
 
-    if as_json:
-        render.print_json({"place": place.name, "changed": changed, "backup": str(backup) if backup else None})
-        return
     if not changed:
         render.print_text(f"{place.name}: nothing changed")
-        return
-    render.print_text(f"{done} {place.name}" + (f"; what was there before: {backup}" if backup else ""))
-    render.print_text("next: jobctl schedule list; jobctl schedule verify")
+    else:
+        render.print_text(f"{done} {place.name}" + (f"; what was there before: {backup}" if backup else ""))

@@ -52,6 +52,11 @@ def cron_command(words: Sequence[str]) -> str:
     return kept
 
 
+def comment(text: str) -> list[str]:
+    wrapped = textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return [f"# {line}" for line in wrapped]
+
+
 def _assignments(target: Target) -> Iterator[str]:
     variables = {"SHELL": SHELL, "PATH": PATH, "MAILTO": target.mailto, **target.variables()}
     return (_assignment(name, value) for name, value in variables.items())
@@ -67,8 +72,7 @@ def _assignment(name: str, value: str) -> str:
 
 def _entry(entry: JobSchedule, target: Target, *, is_there: bool, with_user: bool) -> Iterator[str]:
     state = "" if is_there else ", planned: this version has no such command yet"
-    for paragraph in (f"{entry.job}{state}. {entry.at.in_words()}.", entry.why):
-        for line in textwrap.wrap(paragraph, WIDTH, break_long_words=False, break_on_hyphens=False):
-            yield f"# {line}"
+    yield from comment(f"{entry.job}{state}. {entry.at.in_words()}.")
+    yield from comment(entry.why)
     user = f"{target.os_user}  " if with_user else ""
     yield f"{'' if is_there else '# '}{entry.at}  {user}{cron_command(command_words(entry, target))}"

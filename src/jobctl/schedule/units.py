@@ -15,7 +15,7 @@ from jobctl.durations import parse_duration
 from jobctl.schedule.installed import TIMER_KEY
 from jobctl.schedule.on_calendar import on_calendar
 from jobctl.schedule.plan import JobSchedule
-from jobctl.schedule.render import PATH, command_words
+from jobctl.schedule.render import PATH, command_words, comment
 from jobctl.schedule.target import Target
 
 DATABASE = "jobctl-database.service"
@@ -67,7 +67,7 @@ def max_runtime_s(entry: JobSchedule, target: Target) -> int:
 def _timer(entry: JobSchedule, target: Target) -> str:
     return _unit(
         f"# Systemd reads the times in the zone of this machine, here {target.zone}. {entry.at.in_words()}.",
-        "# " + entry.why,
+        *comment(entry.why),
         "[Unit]",
         f"Description=jobctl {entry.job}, by the clock",
         "",
