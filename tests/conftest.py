@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -25,6 +26,10 @@ sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import the b
 from bench_postgres import Bench, fresh_bench
 from jobctl.db.connection import Database
 from jobctl.db.migrate import migrate
+
+# No test asserts on elapsed time: a busy machine is no fault of the code.
+hypothesis.settings.register_profile("jobctl", deadline=None)
+hypothesis.settings.load_profile("jobctl")
 
 TEMPLATE = "jobctl_template"
 APPLICATION_NAME = "jobctl-test"
