@@ -93,7 +93,7 @@ def run(
             contains_children=wraps_command,
         )
     )
-    _print(report, output)
+    _print(report, output, f"{job} {slot_scope}" if wraps_command else job)
     start_catch_ups(report.catch_up)
     return report
 
@@ -132,18 +132,16 @@ def _progress(output: Output) -> Callable[[int, int | None], None]:
     return show
 
 
-def _print(report: RunReport, output: Output) -> None:
+def _print(report: RunReport, output: Output, name: str) -> None:
     if output.as_json:
         render.print_json(report.as_json())
         return
     error = report.first_error
     if error is not None:
-        render.note(
-            f"jobctl {report.job}: {render.one_line(error.message)}" + (f" ({error.hint})" if error.hint else "")
-        )
+        render.note(f"jobctl {name}: {render.one_line(error.message)}" + (f" ({error.hint})" if error.hint else ""))
     elif report.degraded:
         reasons = "; ".join(note for scope in report.scopes for note in scope.notes)
-        render.note(f"jobctl {report.job}: completed, but degraded: {render.one_line(reasons)}")
+        render.note(f"jobctl {name}: completed, but degraded: {render.one_line(reasons)}")
     if output.to_a_person:
         if sys.stderr.isatty():
             sys.stderr.write("\r\x1b[K")

@@ -6,8 +6,9 @@ marker is logged, and nothing it meets changes report or exit code. It also send
 is dead or hangs costs a run BUDGET_S in all: the first message that it refuses for now or leaves unanswered ends the
 delivery. A signal that arrives meanwhile ends the delivery too, and not the run, which has ended already.
 
-With alerts off nothing is written and nothing is connected to. A run that could not reach the database leaves no alert:
-its log, its line on stderr and its exit code tell, and the line `outbox_not_sent` says that nothing else does.
+With alerts off nothing is written and nothing is connected to. A run that could not reach the database leaves no alert
+at once: its log, its line on stderr and its exit code tell, and the line `outbox_not_sent` says that nothing else does.
+Its alert comes with its row, when a later run replays it (`spool`).
 """
 
 import signal

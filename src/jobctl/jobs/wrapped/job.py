@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jobctl import clock
 from jobctl.durations import format_duration
-from jobctl.errors import CommandFailed, JobctlError
+from jobctl.errors import CommandFailed, Interrupted, JobctlError, MaxRuntimeExceeded
 from jobctl.jobs.wrapped.child import Child, Ended
 from jobctl.jobs.wrapped.conditions import Conditions, LineWatch, Verdict, judge
 from jobctl.jobs.wrapped.output import Output
@@ -109,7 +109,7 @@ def _attempt(run: Run, options: Options, output: Output, story: _Story) -> bool:
     story.last = ended
     story.notes += _notes_on(ended, options)
     if run.stop.reason is not None:
-        story.error = run.stop.reason
+        story.error = _of_a_command(run.stop.reason)
         run.event("attempt_stopped", level="warning", attempt=story.attempts, exit_code=ended.exit_code)
         return False
     verdict = judge(
@@ -148,10 +148,20 @@ def _waits(run: Run, options: Options, story: _Story, until: float) -> bool:
     if time.monotonic() + wait_s >= until:
         story.notes.append("no time was left for another attempt")
         return False
-    if run.stop.event.wait(wait_s):
-        story.error = run.stop.reason
+    if run.stop.event.wait(wait_s) and run.stop.reason is not None:
+        story.error = _of_a_command(run.stop.reason)
         return False
     return True
+
+
+def _of_a_command(reason: JobctlError) -> JobctlError:
+    """Why it was ended, in words for what has no checkpoint."""
+    message, hint = reason.message.partition("; its checkpoint")[0], "the next run starts it anew"
+    if isinstance(reason, Interrupted):
+        return Interrupted(message, signal_number=reason.signal_number, hint=hint)
+    if isinstance(reason, MaxRuntimeExceeded):
+        hint = "raise --max-runtime if it needs longer; its output tells how far it came"
+    return type(reason)(message, hint=hint)
 
 
 def _notes_on(ended: Ended, options: Options) -> list[str]:
