@@ -4,6 +4,8 @@ Where it runs fast, `size` says how fast: a machine that stands still for more t
 leave starts out, as it does after a sleep.
 """
 
+import json
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -185,16 +187,21 @@ def test_the_installed_crontab_runs_hour_after_hour_without_a_mail_and_a_failing
     source = Source([place.base.conn], count=20).create()
     begin = datetime(2026, 6, 10, 0, 55, tzinfo=BERLIN)
     others = "MAILTO=me@example.org\n17 3 * * *  backup --all\n"
-    with Cron(zone=BERLIN.key, starts_at=begin, speed=SPEED, crontab=others) as cron:
+    with Cron(zone=BERLIN.key, starts_at=begin - timedelta(minutes=40), speed=1, crontab=others) as cron:
 
-        def jobctl(*words: str) -> str:
-            return cron.inside("env", f"JOBCTL_ENV_FILE={place.environment_file}", str(JOBCTL), *words).stdout
+        def jobctl(*words: str) -> "subprocess.CompletedProcess[str]":
+            env = ("env", f"JOBCTL_ENV_FILE={place.environment_file}")
+            return cron.inside(*env, str(JOBCTL), "schedule", *words, check=False)
 
-        jobctl("schedule", "install")
+        assert jobctl("install").returncode == 0
         installed = cron.inside("crontab", "-l").stdout
         assert installed.startswith(others)
         assert f"\n0 * * * *  {JOBCTL} ingest-branch --scheduled --max-runtime 55m\n" in installed
-        jobctl("schedule", "verify")
+        findings = {each["check"]: each["status"] for each in json.loads(jobctl("verify", "--json").stdout)["items"]}
+        assert (findings["crontab.equal"], findings["cron.alive"]) == ("ok", "ok")
+
+        cron.stop()
+        cron.restart(at=begin, speed=SPEED)
         cron.run_until(begin + timedelta(minutes=40))
         source.write(dict.fromkeys(range(5), False))
         cron.run_until(begin + timedelta(minutes=70))
