@@ -167,7 +167,7 @@ def test_what_cron_starts_when_the_clocks_change_is_what_an_expression_names_and
                     assert fired - len(slots) == (2 if day.is_spring else 0), day
                     assert {*verdicts} == {"ran"}, day
                 ledger(
-                    f"{day.zone.key} {day.begin:%d %B}, {text}: cron started it {fired} times,"
+                    f"{day.zone.key} {day.begin.astimezone(day.zone):%d %B}, {text}: cron started it {fired} times,"
                     f" {len(slots)} slots ({', '.join(verdicts)}), {place.marks(name)} effects"
                 )
 
@@ -287,10 +287,15 @@ def test_two_hosts_with_the_same_crontab_have_one_effect_a_slot(place: Place, le
     crontab = place.crontab(f"* * * * *  {place.marking('tick')}")
     begin = datetime(2026, 6, 10, 1, 59, 30, tzinfo=UTC)
     end = begin + timedelta(minutes=minutes)
+    earlier = begin.replace(hour=0, second=0)
     with (
-        Cron(zone="UTC", starts_at=begin, speed=speed, crontab=crontab, host="one") as one,
-        Cron(zone="UTC", starts_at=one.now, speed=speed, crontab=crontab, host="two") as two,
+        Cron(zone="UTC", starts_at=earlier, speed=1, crontab=crontab, host="one") as one,
+        Cron(zone="UTC", starts_at=earlier, speed=1, crontab=crontab, host="two") as two,
     ):
+        one.stop()
+        two.stop()
+        one.restart(at=begin, speed=speed)
+        two.restart(at=one.now, speed=speed)  # the same moment of both clocks, so that their starts race
         one.run_until(end)
         two.run_until(end)
         one.stop()
