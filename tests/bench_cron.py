@@ -184,9 +184,10 @@ class Cron:
 
     # Cron itself --------------------------------------------------------------------------------------------------
 
-    def restart(self, at: datetime) -> None:
-        """Starts cron; by its clock it is `at` then. The moment lies after the one at which it was stopped."""
+    def restart(self, at: datetime, speed: int | None = None) -> None:
+        """Starts cron; by its clock it is `at` then, which is later than when it was stopped."""
         assert self._cron is None, "cron is running"
+        self.speed = speed or self.speed
         fake_us = round(at.timestamp() * 1_000_000)
         # Cron's clock begins with its process, a little later than this: what its jobs see is never before its minute.
         clock = self._clock = Clock(_real_us(), fake_us, self.speed)
