@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from jobctl.schedule import ledger, pauses, slots
+from jobctl.schedule import ledger, pauses, registry, slots
 from jobctl.schedule.expression import parse
 from jobctl.schedule.ledger import Start
 from jobctl.schedule.pause import Refusal
@@ -34,7 +34,7 @@ def start(of: Line, now: datetime, *, host: str = HOST, slot_at: datetime | None
 
 
 def install(conn: psycopg.Connection, *lines: Line, at: datetime = NOON, host: str = HOST) -> int:
-    return ledger.register(conn, lines, host=host, os_user="jobctl", now=at)
+    return registry.register(conn, host, "jobctl", lines, now=at)
 
 
 def verdicts(conn: psycopg.Connection) -> list[tuple[str, str]]:

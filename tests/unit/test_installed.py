@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from jobctl.accounts import current_user
 from jobctl.schedule import installed
 from jobctl.schedule.expression import Expression
 from jobctl.schedule.installed import InstalledLine, cron_zone, read_installed, user_crontab
 
-ME = installed.current_user()
+ME = current_user()
 INGEST = "/opt/jobctl/bin/jobctl ingest-branch --scheduled"
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from jobctl import clock
-from jobctl.cli.session import current_settings, database_if_reachable, os_user
+from jobctl.accounts import current_user
+from jobctl.cli.session import current_settings, database_if_reachable
 from jobctl.errors import ConfigurationError, UsageError
-from jobctl.schedule import block, crontab_file, installed, units
+from jobctl.schedule import block, crontab_file, installed, registry, units
 from jobctl.schedule.crontab_text import read_crontab
 from jobctl.schedule.plan import PLAN
 from jobctl.schedule.render import crontab_body
@@ -61,7 +62,7 @@ class CrontabPlace:
         if cron_d:
             account = settings.run_as_user
             return cls(CRON_D, account, True, crontab_file.read_cron_d(), settings, shapes, mailto)
-        whose = user or os_user()
+        whose = user or current_user()
         return cls(f"the crontab of {whose}", whose, False, crontab_file.read(whose), settings, shapes, mailto)
 
     def wanted(self) -> str:
@@ -146,7 +147,7 @@ class CrontabPlace:
         lines = [line for line in installed.read_installed(self.user) if line.is_scheduled]
         expected = ledger.lines_of(lines, self.user, changes_from(self.settings))
         with database.connect() as conn:
-            ledger.register(conn, expected, host=socket.gethostname(), os_user=self.user, now=clock.utc_now())
+            registry.register(conn, socket.gethostname(), self.user, expected, now=clock.utc_now())
 
     def findings(self) -> list[dict[str, str]]:
         """What stands between the crontab and a run that cron starts tonight."""

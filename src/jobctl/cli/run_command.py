@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from psycopg import Connection
 
 from jobctl import clock, log
+from jobctl.accounts import current_user
 from jobctl.cli import render
 from jobctl.cli.scheduled import Expected, start_catch_ups
-from jobctl.cli.session import os_user
 from jobctl.db.connection import Database
 from jobctl.durations import format_duration, parse_duration
 from jobctl.errors import UsageError
@@ -67,7 +67,7 @@ def run(
         job=job,
         correlation_id=redactor.text(_correlation(correlation_id) or str(run_id)),
         host=socket.gethostname(),
-        os_user=os_user(),
+        os_user=current_user(),
         supervisor_pid=os.getpid(),
         version=__version__,
         command=redactor.text(shlex.join(["jobctl", *sys.argv[1:]]), limit=1_000),

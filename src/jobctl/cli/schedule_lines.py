@@ -59,7 +59,7 @@ class ScheduleLine:
 
 def schedule_lines(settings: "Settings", commands: Collection[str]) -> list[ScheduleLine]:
     """The installed lines as they stand, then the jobs of the plan that have none."""
-    from jobctl.cli.session import os_user
+    from jobctl.accounts import current_user
     from jobctl.schedule.from_settings import planned_from
     from jobctl.schedule.installed import cron_zone, read_installed
 
@@ -79,7 +79,7 @@ def schedule_lines(settings: "Settings", commands: Collection[str]) -> list[Sche
             is_scheduled=each.is_scheduled,
             planned_at=str(by_job[each.job].at) if each.job in by_job else None,
         )
-        for each in read_installed(os_user())
+        for each in read_installed(current_user())
     ]
     installed = {line.job for line in lines}
     zone = cron_zone()

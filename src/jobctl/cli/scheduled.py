@@ -49,9 +49,9 @@ class Expected:
             from jobctl.schedule import pauses
 
             return pauses.refusal(conn, self._identity.job, self._scope, self._now)
-        from jobctl.schedule import ledger
+        from jobctl.schedule import ledger, registry
 
-        ledger.register(conn, self._lines, host=self._identity.host, os_user=self._identity.os_user, now=self._now)
+        registry.register(conn, self._identity.host, self._identity.os_user, self._lines, now=self._now)
         return ledger.begin(conn, self._start())
 
     def judge(self, conn: psycopg.Connection) -> Sequence[Missed]:

@@ -52,14 +52,3 @@ def database_if_reachable(settings: "Settings") -> "Database | None":
         return open_database(settings)
     except JobctlError:
         return None
-
-
-def os_user() -> str:
-    """Whom this process runs as; of a user without an entry the number."""
-    import os
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())

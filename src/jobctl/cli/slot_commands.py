@@ -88,8 +88,9 @@ def pause(
 ) -> None:
     """Let no run of a job start until a time; its slots are recorded as paused, and nobody is alarmed."""
     from jobctl import clock
+    from jobctl.accounts import current_user
     from jobctl.cli import render
-    from jobctl.cli.session import current_settings, open_database, os_user
+    from jobctl.cli.session import current_settings, open_database
     from jobctl.cli.times import future
     from jobctl.errors import UsageError
     from jobctl.schedule import pauses
@@ -102,7 +103,9 @@ def pause(
     until_at = future("--until", until, now, settings.timezone)
     database = open_database(settings)
     with database.connect() as conn, database.transaction(conn):
-        made = pauses.begin(conn, job, scope, now=now, until_at=until_at, reason=reason.strip(), paused_by=os_user())
+        made = pauses.begin(
+            conn, job, scope, now=now, until_at=until_at, reason=reason.strip(), paused_by=current_user()
+        )
     if as_json:
         render.print_json(_pause_json(made))
     else:
@@ -112,13 +115,14 @@ def pause(
 def resume(job: JobArgument, scope: ScopeOption = "", as_json: JsonOption = False) -> None:
     """End a pause before its time."""
     from jobctl import clock
+    from jobctl.accounts import current_user
     from jobctl.cli import render
-    from jobctl.cli.session import current_settings, open_database, os_user
+    from jobctl.cli.session import current_settings, open_database
     from jobctl.schedule import pauses
 
     _require_job(job)
     with open_database(current_settings()).connect() as conn:
-        ended = pauses.end(conn, job, scope, now=clock.utc_now(), ended_by=os_user())
+        ended = pauses.end(conn, job, scope, now=clock.utc_now(), ended_by=current_user())
     if as_json:
         render.print_json({"job": job, "scope": scope, "resumed": bool(ended)})
     else:

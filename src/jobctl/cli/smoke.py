@@ -123,9 +123,10 @@ def words_of(job: str, variables: Mapping[str, str]) -> tuple[str, ...]:
 
 def environment_of(job: str) -> Environment:
     """That of the line that cron has for this user and job, of the first where it has several."""
+    from jobctl.accounts import current_user
     from jobctl.schedule.command_line import jobctl_words
     from jobctl.schedule.crontab_text import read_crontab
-    from jobctl.schedule.installed import current_user, system_crontabs, user_crontab
+    from jobctl.schedule.installed import system_crontabs, user_crontab
 
     user = current_user()
     texts = [("crontab", user_crontab(user))]

@@ -9,13 +9,13 @@ fresh one goes to `run_as_user`); any other account is turned away. One host: se
 """
 
 import os
-import pwd
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from jobctl.accounts import user_name
 from jobctl.db.embedded_layout import Layout, Record, dsn_of, read_record
 from jobctl.db.embedded_probe import Answer, probe
 from jobctl.errors import ConfigurationError, DatabaseUnavailable
@@ -165,7 +165,4 @@ def _socket_dir(data_dir: Path) -> str:
 
 
 def _account(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
+    return user_name(uid) or f"uid {uid}"

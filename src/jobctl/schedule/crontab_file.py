@@ -15,8 +15,9 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from jobctl.accounts import current_user
 from jobctl.errors import ConfigurationError, JobctlError, UsageError
-from jobctl.schedule.installed import CRONTAB, CRONTAB_LIMIT_S, ETC, current_user
+from jobctl.schedule.installed import CRONTAB, CRONTAB_LIMIT_S, ETC
 
 CRON_D = "cron.d/jobctl"
 MODE = 0o644

@@ -7,7 +7,6 @@ ordinary user does not see other users' crontabs.
 """
 
 import os
-import pwd
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from jobctl.accounts import current_user
 from jobctl.schedule.command_line import jobctl_words
 from jobctl.schedule.crontab_text import read_crontab
 from jobctl.schedule.expression import Expression, ExpressionError, parse
@@ -94,14 +94,6 @@ def cron_zone(etc: Path = ETC) -> str:
         target = str(localtime.readlink())  # it points to nothing here, but it may name the zone
     named = (target.partition("zoneinfo/")[2], (_read(etc / "timezone") or "").strip())
     return next((zone for zone in named if _is_zone(zone)), "UTC")
-
-
-def current_user() -> str:
-    """Whom this process runs as; of a user without an entry the number."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def _of_crontab(text: str, source: str, os_user: str | None, zone: str) -> Iterator[InstalledLine]:

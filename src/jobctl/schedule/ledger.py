@@ -215,10 +215,6 @@ def lines_of(
     return lines
 
 
-def register(conn: psycopg.Connection, lines: Sequence[Line], *, host: str, os_user: str, now: datetime) -> int:
-    return registry.register(conn, host, os_user, lines, now=now)
-
-
 LAST_SIGN_OF_LIFE = """
 SELECT max(started_at) FROM ops.job_history WHERE host = %(host)s AND started_at < %(until)s
 """

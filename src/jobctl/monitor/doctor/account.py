@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from jobctl.accounts import user_name
+
 ROOT = 0
 BITS = {"read": stat.S_IRUSR, "write": stat.S_IWUSR, "pass": stat.S_IXUSR}
 
@@ -63,10 +65,7 @@ def account_named(name: str) -> Account | None:
 
 
 def name_of(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
+    return user_name(uid) or f"uid {uid}"
 
 
 def may(account: Account, facts: Facts, want: Literal["read", "write", "pass"]) -> bool:
