@@ -11,7 +11,7 @@ def main() -> None:
 
         print(f"jobctl {__version__}")
         return
-    from jobctl.cli.app import run
+    from jobctl.cli.entry import run
 
     run()
 
