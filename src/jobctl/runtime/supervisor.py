@@ -9,6 +9,7 @@ worker that was killed, ran out of memory or froze still ends as a true row and 
 worker is asked to stop at once (its statement is cancelled), then gets SIGTERM, then SIGKILL with its whole group.
 """
 
+import gc
 import os
 import pickle
 import select
@@ -65,6 +66,7 @@ def supervise(
     started = time.monotonic()
     if contains_children:
         process_tree.adopt_orphans()
+    gc.freeze()  # what both have by now is no garbage; to look through it again would part the memory they share
     pid = os.fork()
     if pid == 0:
         os.close(report_out)
