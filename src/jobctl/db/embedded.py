@@ -12,17 +12,15 @@ import os
 import pwd
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from jobctl.db.embedded_layout import Layout, Record, dsn_of, read_record
 from jobctl.db.embedded_probe import Answer, probe
 from jobctl.errors import ConfigurationError, DatabaseUnavailable
 
 
-@dataclass(frozen=True, slots=True)
-class ServerStatus:
+class ServerStatus(NamedTuple):
     """What can be said of the server without starting it."""
 
     state: Literal["running", "busy", "stopped", "absent"]
