@@ -9,9 +9,7 @@ plan is (`jobctl.schedule.from_settings`); `jobctl config check` asks both.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Final, Literal, cast, get_args
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any, Final, Literal, NamedTuple, cast, get_args
 
 from jobctl.durations import parse_duration
 from jobctl.settings_sources import did_you_mean
@@ -20,10 +18,8 @@ CatchUp = Literal["none", "latest", "all"]
 MOST_CAUGHT_UP: Final = 1_000
 
 
-class ScheduleSettings(BaseModel):
+class ScheduleSettings(NamedTuple):
     """One job's changes, as they were written; None leaves the plan's value."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     at: str | None = None
     options: tuple[str, ...] | None = None
@@ -48,14 +44,14 @@ def read_schedules(value: object, jobs: Collection[str]) -> dict[str, ScheduleSe
         elif not isinstance(changes, Mapping):
             faults.append(f"has {changes!r} for {job}, which is no table: write [schedules.{job}]")
         else:
-            given: dict[str, object] = {}
+            given: dict[str, Any] = {}  # each of its field's kind, once `_value` has judged it
             for key, raw in cast(Mapping[object, object], changes).items():
                 try:
                     given[str(key)] = _value(str(key), raw)
                 except ValueError as error:
                     faults.append(f"for {job} {error}")
             if not faults:
-                read[str(job)] = ScheduleSettings.model_validate(given)
+                read[str(job)] = ScheduleSettings(**given)
     if faults:
         raise ValueError("; ".join(faults))
     return read
@@ -88,7 +84,7 @@ def _value(key: str, raw: object) -> object:  # noqa: C901 - one kind of value a
         if not isinstance(raw, int) or isinstance(raw, bool) or not 0 <= raw <= MOST_CAUGHT_UP:
             raise ValueError(f"has cap = {raw!r}, which is no number from 0 to {MOST_CAUGHT_UP}")
         return raw
-    raise ValueError(f"has {key!r}, which is not known{_meant(key, ScheduleSettings.model_fields)}")
+    raise ValueError(f"has {key!r}, which is not known{_meant(key, ScheduleSettings._fields)}")
 
 
 def _meant(name: str, known: Collection[str]) -> str:

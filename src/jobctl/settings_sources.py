@@ -22,6 +22,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 ENV_FILE = "JOBCTL_ENV_FILE"
 CONFIG_FILE = "JOBCTL_CONFIG"
@@ -31,8 +32,7 @@ TEST_PREFIX = "JOBCTL_TEST_"  # names of the test suite, which the commands unde
 LARGEST_FILE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """One thing that is wrong, where it was said, and the way to mend it."""
 
     setting: str
@@ -41,8 +41,7 @@ class Fault:
     mend: str
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A value as it was found, and the directory that a relative path in it counts from."""
 
     raw: object
@@ -70,8 +69,7 @@ class Found:
             self.values[name] = value
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(NamedTuple):
     """The settings there are, by field, with the name each has in the environment; and which are secret."""
 
     env: Mapping[str, str]

@@ -157,8 +157,9 @@ def test_what_is_not_mapped_may_be_as_broken_as_it_likes() -> None:
 
 def test_plain_is_said_only_of_clean_text() -> None:
     assert accepted(text_of(title="São Paulo")).plain
-    for title in ("a  b", "a\u200bb", "a\u00a0b", "e\u0301", "a\tb", 'a"b'):
+    for title in ("a  b", "a\u200bb", "a\u00a0b", "e\u0301", "a\tb", 'a"b', "a\x7fb"):
         assert not accepted(text_of(title=title)).plain
+    assert accepted(text_of(title="a").replace(", ", ",\n\t")).plain, "between its members a text may be laid out"
     odd = compile_field_map({"record_id": "id", "name": "title", "kind": "=a\u00a0b"})
     result = odd.validate(text_of())
     assert isinstance(result, Valid) and not result.plain

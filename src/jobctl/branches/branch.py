@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from difflib import get_close_matches
+from typing import NamedTuple
 
 from jobctl.durations import parse_duration
 from jobctl.errors import UsageError
@@ -45,8 +46,7 @@ class Definition:
         check_share(self.max_withdraw_share)
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(NamedTuple):
     """A row of branch.branches."""
 
     branch_id: int

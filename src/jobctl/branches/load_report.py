@@ -1,10 +1,9 @@
 """What a load did."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class LoadReport:
+class LoadReport(NamedTuple):
     """rows = inserted + updated + unchanged + stale + duplicates. `without_key` of them have no readable key."""
 
     load_id: int

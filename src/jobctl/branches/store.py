@@ -1,8 +1,8 @@
 """Store of branch.branches and of branch.loads, the account of what each load did to a branch."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.rows import class_row, scalar_row
@@ -123,8 +123,7 @@ def delete(conn: psycopg.Connection, branch_id: int) -> bool:
     return conn.execute(DELETE, {"branch_id": branch_id}).rowcount == 1
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """A row of branch.loads: rows = inserted + updated + unchanged + stale + duplicates."""
 
     load_id: int
@@ -167,7 +166,7 @@ VALUES (%(load_id)s, %(branch_id)s, %(source)s, %(format)s, %(full)s, %(bytes)s,
 
 def insert_load(conn: psycopg.Connection, branch_id: int, report: LoadReport) -> None:
     """The account of a load, in its transaction; the branch is loaded as of now."""
-    conn.execute(INSERT_LOAD, asdict(report) | {"branch_id": branch_id})
+    conn.execute(INSERT_LOAD, report._asdict() | {"branch_id": branch_id})
 
 
 LOADS = """

@@ -156,7 +156,7 @@ def show(slug: SlugArgument, json: JsonOption = False) -> None:
             "items": {"live": items.count_live(conn, branch.branch_id)},
             "rejects_open": rejects.count_open(conn, branch.branch_id),
             "loads": [branch_views.load_object(load) for load in loads],
-            "checkpoint": asdict(checkpoint) if checkpoint else None,
+            "checkpoint": checkpoint._asdict() if checkpoint else None,
         }
     if json:
         print_json(shown)

@@ -35,7 +35,7 @@ def branch_object(branch: Branch) -> dict[str, Any]:
 
 
 def load_object(load: Load) -> dict[str, Any]:
-    values = asdict(load)
+    values = load._asdict()
     del values["branch_id"]
     values["full"] = values.pop("full_load")
     return values
@@ -48,7 +48,7 @@ def reject_object(reject: Reject) -> dict[str, Any]:
 def report_object(report: LoadReport, branch: Branch) -> dict[str, Any]:
     return {
         "branch": branch.slug,
-        **asdict(report),
+        **report._asdict(),
         "rows_per_s": round(report.rate, 1),
         "warnings": warnings_of(report, branch),
     }

@@ -101,7 +101,8 @@ def _json_value(value: object) -> object:
         table = cast(Mapping[str, object], value)
         return {name: _json_value(each) for name, each in table.items()}
     if isinstance(value, ScheduleSettings):
-        return value.model_dump(exclude_none=True)
+        given = value._asdict()
+        return {name: each for name, each in given.items() if each is not None}
     if isinstance(value, tuple):
         return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     return str(value)

@@ -101,3 +101,7 @@ def ingest_branch(
         output=run_command.Output(as_json=json, verbose=verbose, quiet=quiet),
     )
     sys.exit(report.exit_code)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("ingest-branch", epilog=INGEST_EXAMPLE)(ingest_branch)

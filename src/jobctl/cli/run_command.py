@@ -6,7 +6,8 @@ import socket
 import sys
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from psycopg import Connection
 
@@ -29,8 +30,7 @@ from jobctl.version import __version__
 __all__ = ["Connection", "Outcome", "Output", "Run", "run", "seconds"]
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     as_json: bool
     verbose: bool
     quiet: bool

@@ -170,3 +170,7 @@ def _patterns(option: str, texts: "Sequence[str] | None") -> "tuple[re.Pattern[s
         except re.error as error:
             raise UsageError(f"{option} {text!r} is not a regular expression: {error}") from None
     return tuple(found)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("run", epilog=EXAMPLE, context_settings=CONTEXT)(run)

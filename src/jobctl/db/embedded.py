@@ -11,9 +11,8 @@ fresh one goes to `run_as_user`); any other account is turned away. One host: se
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from jobctl.accounts import user_name
 from jobctl.db.embedded_layout import Layout, Record, dsn_of, read_record
@@ -21,8 +20,7 @@ from jobctl.db.embedded_probe import Answer, probe
 from jobctl.errors import ConfigurationError, DatabaseUnavailable
 
 
-@dataclass(frozen=True, slots=True)
-class ServerStatus:
+class ServerStatus(NamedTuple):
     """What can be said of the server without starting it."""
 
     state: Literal["running", "busy", "stopped", "absent"]

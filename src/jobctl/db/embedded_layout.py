@@ -17,8 +17,8 @@ import json
 import os
 import stat
 import tempfile
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from jobctl.errors import ConfigurationError
 
@@ -30,8 +30,7 @@ SOCKET_PATH_BYTES = 107  # sun_path without its closing NUL
 SHORT_PARENT = "/tmp"  # noqa: S108 - on purpose not TMPDIR: every process must come to the same place
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """The paths below one data directory."""
 
     data_dir: Path
@@ -74,8 +73,7 @@ class Layout:
         return self.server_dir / "server.log"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What `server.json` says."""
 
     socket_dir: str
@@ -96,7 +94,7 @@ def read_record(layout: Layout) -> Record | None:
 
 
 def write_record(layout: Layout, record: Record) -> None:
-    replace_file(layout.record, json.dumps(asdict(record)) + "\n")
+    replace_file(layout.record, json.dumps(record._asdict()) + "\n")
 
 
 def replace_file(path: Path, text: str) -> None:

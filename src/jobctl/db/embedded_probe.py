@@ -8,8 +8,7 @@ kernel names the process behind the socket, which is the only pid that cannot be
 import socket
 import struct
 import time
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from jobctl.db.embedded_layout import DATABASE, USER
 
@@ -21,8 +20,7 @@ CANNOT_CONNECT_NOW = "57P03"  # starting up, shutting down, recovering
 TOO_MANY_CONNECTIONS = "53300"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What came back. `absent`: nobody listens. `busy`: somebody does, and will answer later."""
 
     state: State

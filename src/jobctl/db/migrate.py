@@ -15,9 +15,9 @@ query makes everybody else queue behind itself.
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 from psycopg.rows import class_row
@@ -39,8 +39,7 @@ TRIES = 20
 PAUSE_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
+class Migration(NamedTuple):
     """A file."""
 
     version: int
@@ -59,8 +58,7 @@ class Migration:
         return [part.strip() for part in self.text.split(NEXT_STATEMENT.encode() + b"\n") if part.strip()]
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     """A row: a file that was applied."""
 
     version: int

@@ -86,8 +86,12 @@ class Validator:
         except ValidationError as error:
             row = second_look(self._schema, payload, error)
         # With no escape in the JSON text no string in it can hold a control character; then one look at the whole text
-        # says what a look at each string would.
-        plain = "\\" not in payload and is_clean(payload) and self._plain_constants
+        # says what a look at each string would. In ASCII that leaves one sign that is not to be seen, DEL.
+        plain = (
+            "\\" not in payload
+            and (("\x7f" not in payload and "  " not in payload) if payload.isascii() else is_clean(payload))
+            and self._plain_constants
+        )
         if not plain:
             _check_texts(row, payload)
         row.update(self._fill)

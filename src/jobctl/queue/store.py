@@ -9,20 +9,20 @@ from uuid import UUID
 
 import psycopg
 
-EMBED = "embed"
+# The hash is the item's own, written a moment ago by this transaction: it does not travel a second time.
+ENQUEUE_NEW = """
+INSERT INTO queue.tasks (type, subject_id, model_version, content_hash, run_id)
+SELECT 'embed', i.item_id, %(model_version)s, i.content_hash, i.run_id
+FROM core.items AS i
+WHERE i.item_id = ANY(%(item_ids)s::bigint[])
+ORDER BY i.item_id
+"""
 
-COPY_NEW = "COPY queue.tasks (type, subject_id, model_version, content_hash, run_id) FROM STDIN"
 
-
-def enqueue_new_embeddings(conn: psycopg.Connection, lines: str) -> None:
-    """Tasks of items that did not exist before, as COPY text of `embedding_line`: none of them can be waiting yet."""
-    with conn.cursor() as cursor, cursor.copy(COPY_NEW) as copy:
-        copy.write(lines)
-
-
-def embedding_line(item_id: str, model_version: str, content_hash: str, run_id: str) -> str:
-    """One COPY line; the model version must be free of tabs and backslashes (settings see to it)."""
-    return f"{EMBED}\t{item_id}\t{model_version}\t{content_hash}\t{run_id}\n"
+def enqueue_new_embeddings(conn: psycopg.Connection, item_ids: Iterable[str], *, model_version: str) -> int:
+    """Tasks of items that did not exist before: none of them can be waiting yet."""
+    array = "{" + ",".join(item_ids) + "}"
+    return conn.execute(ENQUEUE_NEW, {"item_ids": array, "model_version": model_version}).rowcount
 
 
 ENQUEUE = """

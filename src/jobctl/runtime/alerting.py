@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import NamedTuple
 from uuid import UUID
 
 from jobctl.runtime.outcome import ABANDONED, COMPLETED, FAILED, INTERRUPTED, MISSED, TIMEOUT, ScopeReport
@@ -34,8 +35,7 @@ _INERT = str.maketrans({"@": "\uff20", "<": "\u2039", ">": "\u203a", "`": "'"})
 _LINK_SCHEME = re.compile(r"://|\b(mailto|tel|javascript|data):", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(NamedTuple):
     key: str
     title: str
     text: str

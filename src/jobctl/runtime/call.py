@@ -1,7 +1,7 @@
 """One call of a job, as the command line makes it and every step of its run needs it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import psycopg
 
@@ -45,8 +45,7 @@ class JobCall:
     def reported(self, error: BaseException) -> ErrorReport:
         """An error as it may be shown and kept: in the house's words, without its secrets."""
         report = ErrorReport.of(explain(error) if isinstance(error, psycopg.Error) else error)
-        return replace(
-            report,
+        return report._replace(
             message=self.redactor.text(report.message, limit=2_000),
             hint=self.redactor.text(report.hint, limit=500),
         )

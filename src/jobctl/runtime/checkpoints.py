@@ -1,8 +1,7 @@
 """Store of ops.checkpoints: how far a job has worked in a scope, written with the work itself."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -12,8 +11,7 @@ from psycopg.types.json import Jsonb
 from jobctl.errors import JobctlError
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """`format` is the job's own version of `position`; a job that does not know it starts from the beginning."""
 
     format: int

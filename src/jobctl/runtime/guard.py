@@ -22,9 +22,9 @@ a COPY whose sender froze, is ended by the successor.
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -36,8 +36,7 @@ from jobctl.db.sqlstate import is_conflict, translated
 from jobctl.errors import LockLost
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(NamedTuple):
     """The run that has the lock, as far as its rows tell; a lock can be held before its row is written."""
 
     run_id: UUID | None
@@ -68,8 +67,7 @@ class Holder:
         return f"run {self.run_id} on {self.host} (pid {self.worker_pid}){since}"
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """Proof of the guard, handed to whoever writes."""
 
     lock_key: int
@@ -165,6 +163,9 @@ class Guard:
             name = control.execute("SELECT pg_catalog.current_database()").fetchone()
             assert name is not None
             key = lock_key(name[0], self._job, self._scope)
+            holder = _holder(control, key, self._lease_s)
+            if holder is not None and not holder.is_overdue:
+                return holder  # seen without a connection of our own: most starts that are skipped end here
             self._conn = self._database.connect(limits=NO_LIMITS, purpose="guard")
             backend_pid = self._try_lock(key)
             if backend_pid is None:

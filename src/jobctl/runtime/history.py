@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -34,8 +35,7 @@ class Identity:
         return f"jobctl:{self.job}:{str(self.run_id)[:13]}:{self.correlation_id[:20]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Abandoned:
+class Abandoned(NamedTuple):
     """A run that was found dead: its row said running, its lock was gone."""
 
     run_id: UUID
@@ -46,8 +46,7 @@ class Abandoned:
     heartbeat_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class RunRow:
+class RunRow(NamedTuple):
     """What is told of a run beside its schedule."""
 
     run_id: UUID

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from jobctl.errors import (
     EXIT_DEGRADED,
@@ -40,8 +41,9 @@ class Outcome:
     output: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorReport:
+class ErrorReport(NamedTuple):
+    """An error as it is told and kept."""
+
     class_: str
     message: str
     hint: str
@@ -103,8 +105,7 @@ class ScopeReport:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class CatchUp:
+class CatchUp(NamedTuple):
     """A command to be started after this run, for a slot that was missed."""
 
     job: str

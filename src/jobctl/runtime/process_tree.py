@@ -17,8 +17,7 @@ import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -28,8 +27,7 @@ _began = mmap.mmap(-1, 8)  # shared with the processes forked from here on
 _prctl: list[Callable[..., Any]] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(NamedTuple):
     """`started` is in ticks since boot; with the pid it names one process for good."""
 
     pid: int

@@ -9,6 +9,7 @@ worker that was killed, ran out of memory or froze still ends as a true row and 
 worker is asked to stop at once (its statement is cancelled), then gets SIGTERM, then SIGKILL with its whole group.
 """
 
+import gc
 import os
 import pickle
 import select
@@ -18,8 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from jobctl import log
 from jobctl.errors import Interrupted, MaxRuntimeExceeded
@@ -34,8 +34,7 @@ ASK_TO_STOP = {signal.SIGTERM: b"t", signal.SIGINT: b"i", signal.SIGHUP: b"h"}
 SIGNAL_OF = {code[0]: number for number, code in ASK_TO_STOP.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Death:
+class Death(NamedTuple):
     """How a worker ended that left no report."""
 
     pid: int
@@ -65,6 +64,7 @@ def supervise(
     started = time.monotonic()
     if contains_children:
         process_tree.adopt_orphans()
+    gc.freeze()  # what both have by now is no garbage; to look through it again would part the memory they share
     pid = os.fork()
     if pid == 0:
         os.close(report_out)
@@ -146,6 +146,7 @@ class _Watch:
     def reap(self) -> tuple[int, Any]:
         """Wait for the worker itself; it has closed its pipe, so little is left, but a frozen one must still go."""
         until = time.monotonic() + self._grace_s
+        pause_s = 0.0002
         while True:
             pid, status, usage = os.wait4(self.pid, os.WNOHANG)
             if pid:
@@ -153,7 +154,8 @@ class _Watch:
             if time.monotonic() > until:
                 self._kill()
                 until = float("inf")
-            time.sleep(0.002)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 0.002)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)  # whatever the worker left behind in its session
         for number, handler in self._old_handlers.items():

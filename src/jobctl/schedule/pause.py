@@ -1,11 +1,10 @@
 """A planned quiet time, in which a job does not start. One without scope is for all scopes of its job. Pure."""
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     pause_id: int
     job: str
     scope: str
@@ -24,8 +23,7 @@ class Pause:
         return f"paused until {self.until_at:%Y-%m-%d %H:%M} UTC by {self.paused_by}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """Why a start has nothing to do, for the row `skipped`."""
 
     why: str

@@ -5,16 +5,15 @@ also of a host that has died, and a line that was changed by hand is expected as
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line to be expected: as it is installed, with what the plan says of its job."""
 
     source: str
@@ -28,8 +27,7 @@ class Line:
     catch_up_cap: int
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(NamedTuple):
     """A row: a line of a host, from `installed_at` on. Slots up to `evaluated_until` have their verdict."""
 
     schedule_id: int

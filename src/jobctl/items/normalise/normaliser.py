@@ -26,7 +26,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
-import h3  # pyright: ignore[reportMissingTypeStubs]
+import h3.api.basic_int as h3  # pyright: ignore[reportMissingTypeStubs]
 from pydantic_core import to_json
 
 from jobctl.items.item import Item
@@ -49,7 +49,7 @@ _new_item = cast(
     tuple.__new__,
 )
 _cell = cast(
-    "Callable[[float, float, int], str]",
+    "Callable[[float, float, int], int]",
     h3.latlng_to_cell,
 )
 
@@ -132,7 +132,7 @@ class Normaliser:
         cell = None
         if latitude is not None and longitude is not None:
             if latitude or longitude:
-                cell = _cell(latitude, longitude, self._resolution)
+                cell = f"{_cell(latitude, longitude, self._resolution):x}"  # the usual form; h3's own text costs more
             else:
                 flags = (*flags, "null_island")
         url = None

@@ -11,7 +11,6 @@ from jobctl.items.copy_text import content_hash, copy_field, item_text
 from jobctl.items.item import Item
 from jobctl.items.record import Reason, Rejection, Valid, Validator
 from jobctl.jobs.ingest_branch.pages import Page
-from jobctl.queue.store import embedding_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +20,6 @@ class Stamp:
     branch_id: str
     run_id: str
     rules: str
-    model_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +30,11 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one transaction writes. `new_tasks` has one line for each of `new_items`."""
+    """What one transaction writes. `new_ids` are those of `new_items`."""
 
     page: Page
     new_items: str
-    new_tasks: str
-    new_count: int
+    new_ids: Sequence[str]
     known_items: str
     known_count: int
     rejects: Sequence[Reject]
@@ -47,7 +44,7 @@ class Batch:
 def judge(page: Page, validator: Validator, normalise: Callable[[Valid], Item], stamp: Stamp) -> Batch:
     """Validate and normalise every record of the page that needs it."""
     new_items: list[str] = []
-    new_tasks: list[str] = []
+    new_ids: list[str] = []
     known_items: list[str] = []
     rejects: list[Reject] = []
     accepted_again: list[int] = []
@@ -62,11 +59,10 @@ def judge(page: Page, validator: Validator, normalise: Callable[[Valid], Item], 
         text = item_text(normalise(judged))  # pyright: ignore[reportArgumentType]  # narrowed by class
         digest = content_hash(text)
         key_text = key if key.isalnum() else copy_field(key)
-        head = f"{record_no}\t{branch_id}\t{key_text}\t{source_version}\t{payload_hash}\t{digest}\t{tail}"
-        line = f"{head}\t{text}\n"
+        line = f"{record_no}\t{branch_id}\t{key_text}\t{source_version}\t{payload_hash}\t{digest}\t{tail}\t{text}\n"
         if is_new:
             new_items.append(line)
-            new_tasks.append(embedding_line(record_no, stamp.model_version, digest, stamp.run_id))
+            new_ids.append(record_no)
         else:
             known_items.append(line)
         if has_reject:
@@ -74,8 +70,7 @@ def judge(page: Page, validator: Validator, normalise: Callable[[Valid], Item], 
     return Batch(
         page=page,
         new_items="".join(new_items),
-        new_tasks="".join(new_tasks),
-        new_count=len(new_items),
+        new_ids=new_ids,
         known_items="".join(known_items),
         known_count=len(known_items),
         rejects=rejects,

@@ -73,10 +73,10 @@ def write(run: Run, conn: psycopg.Connection, batch: Batch, before: Progress, *,
 def _write_rows(run: Run, conn: psycopg.Connection, batch: Batch, *, model_version: str, rules: str) -> dict[str, int]:
     page = batch.page
     updated = older = withdrawn = 0
-    enqueued = batch.new_count
-    if batch.new_count:
+    enqueued = 0
+    if batch.new_ids:
         items.insert_new(conn, batch.new_items)
-        queue.enqueue_new_embeddings(conn, batch.new_tasks)
+        enqueued = queue.enqueue_new_embeddings(conn, batch.new_ids, model_version=model_version)
     if batch.known_count:
         merged = items.merge_known(conn, batch.known_items)
         updated, older = len(merged.changed), merged.older
@@ -91,7 +91,7 @@ def _write_rows(run: Run, conn: psycopg.Connection, batch: Batch, *, model_versi
         withdrawn = len(gone)
     return {
         "read": page.read,
-        "inserted": batch.new_count,
+        "inserted": len(batch.new_ids),
         "updated": updated,
         "unchanged": page.unchanged + batch.known_count - updated - older,
         "rejected": page.rejected + len(refusals),

@@ -1,0 +1,80 @@
+"""The way in: the commands that are asked for, and how an error becomes a line and an exit code."""
+
+import sys
+
+import typer
+
+from jobctl.errors import EXIT_FAILED, JobctlError, exit_code_of
+
+
+def root_app() -> typer.Typer:
+    """`jobctl` itself, as yet without a command."""
+    app = typer.Typer(
+        name="jobctl",
+        help="A team's scheduled jobs as one command that system cron calls, on one PostgreSQL.",
+        epilog="Start here: jobctl branch add --help; jobctl ingest-branch --help; jobctl config show",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_root)
+    return app
+
+
+def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if version:  # reached only when other words stand beside it; alone it is answered before typer is loaded
+        from jobctl.version import __version__
+
+        print(f"jobctl {__version__}")
+        raise typer.Exit
+
+
+def run() -> None:
+    """Run the command line and exit with the code that tells cron what became of the work."""
+    try:
+        _app_for(sys.argv[1:2])()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except JobctlError as error:
+        raise SystemExit(_tell(error)) from None
+    except Exception as error:  # noqa: BLE001 - the last frame: an unforeseen error, too, is one line and an exit code
+        raise SystemExit(_tell(error)) from error if {"--verbose", "-v"} & set(_own_words()) else None
+
+
+def _app_for(first_word: list[str]) -> typer.Typer:
+    """What cron starts is built alone: typer makes every command that it is told of, a fifth of such a start's time."""
+    if first_word == ["ingest-branch"]:
+        from jobctl.cli import job_commands
+
+        app = root_app()
+        job_commands.add_to(app)
+    elif first_word == ["run"]:
+        from jobctl.cli import wrap_command
+
+        app = root_app()
+        wrap_command.add_to(app)
+    else:
+        from jobctl.cli.app import app
+    return app
+
+
+def _own_words() -> list[str]:
+    """The words that are not a wrapped command's."""
+    return sys.argv[: sys.argv.index("--")] if "--" in sys.argv else sys.argv
+
+
+def _tell(error: Exception) -> int:
+    """Print the error as the command line asked for, with its secrets taken out, and give its exit code."""
+    from jobctl.cli import render, session
+
+    if isinstance(error, BrokenPipeError):
+        return EXIT_FAILED
+    if "psycopg" in sys.modules:
+        import psycopg
+
+        from jobctl.db.sqlstate import explain
+
+        if isinstance(error, psycopg.Error):
+            error = explain(error)
+    render.print_error(error, as_json="--json" in _own_words(), redact=session.redactor().text)
+    return exit_code_of(error)
