@@ -137,8 +137,11 @@ class Ingest:
             grant=grant,
             dry_run=dry_run,
             now=clock.utc_now(),
-            record_event=lambda level, event, fields: self.events.append(event),
+            record_event=self._note,
         )
+
+    def _note(self, level: str, event: str, fields: dict[str, object]) -> None:
+        self.events.append(event)
 
 
 def brief(outcome: Outcome) -> dict[str, int]:

@@ -107,7 +107,7 @@ def test_other_jobs_scopes_and_causes_have_keys_of_their_own() -> None:
     reports = [
         (WHO, ended()),
         (WHO, ended(scope="ports")),
-        (replace(WHO, job="sync"), ended()),
+        (WHO._replace(job="sync"), ended()),
         (WHO, ended(error=ErrorReport("DataError", "x", "", 1))),
         (WHO, ended(COMPLETED, error=None, degraded=True)),
         (WHO, ended(scope="airports/SourceError")),
@@ -116,7 +116,7 @@ def test_other_jobs_scopes_and_causes_have_keys_of_their_own() -> None:
 
 
 def test_another_host_that_meets_the_same_cause_adds_no_alert() -> None:
-    assert alert(ended(), replace(WHO, host="vm2", run_id=UUID(int=2))).key == alert(ended()).key
+    assert alert(ended(), WHO._replace(host="vm2", run_id=UUID(int=2))).key == alert(ended()).key
 
 
 HOSTILE = [

@@ -10,7 +10,7 @@ from jobctl.cli import (
     slot_commands,
     wrap_command,
 )
-from jobctl.cli.entry import root_app
+from jobctl.cli.root import root_app
 
 app = root_app()
 job_commands.add_to(app)

@@ -4,29 +4,8 @@ import sys
 
 import typer
 
+from jobctl.cli.root import root_app
 from jobctl.errors import EXIT_FAILED, JobctlError, exit_code_of
-
-
-def root_app() -> typer.Typer:
-    """`jobctl` itself, as yet without a command."""
-    app = typer.Typer(
-        name="jobctl",
-        help="A team's scheduled jobs as one command that system cron calls, on one PostgreSQL.",
-        epilog="Start here: jobctl branch add --help; jobctl ingest-branch --help; jobctl config show",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-    )
-    app.callback()(_root)
-    return app
-
-
-def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
-    if version:  # reached only when other words stand beside it; alone it is answered before typer is loaded
-        from jobctl.version import __version__
-
-        print(f"jobctl {__version__}")
-        raise typer.Exit
 
 
 def run() -> None:
@@ -42,7 +21,7 @@ def run() -> None:
 
 
 def _app_for(first_word: list[str]) -> typer.Typer:
-    """What cron starts is built alone: typer makes every command that it is told of, a fifth of such a start's time."""
+    """What cron starts is built alone: to make all the others would be a tenth of such a start."""
     if first_word == ["ingest-branch"]:
         from jobctl.cli import job_commands
 

@@ -6,7 +6,7 @@ import socket
 import sys
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from psycopg import Connection
@@ -75,7 +75,7 @@ def run(
     log.configure(settings, redactor, verbose=output.verbose, quiet=output.quiet, keep_stdout=output.as_json)
     log.bind(job=job, run_id=str(run_id), correlation_id=identity.correlation_id)
     expected = Expected(settings, identity, slot_scope, clock.utc_now(), is_scheduled=is_scheduled and not dry_run)
-    identity = replace(identity, slot_at=expected.slot_at)
+    identity = identity._replace(slot_at=expected.slot_at)
     report = run_job(
         JobCall(
             identity=identity,
@@ -83,7 +83,7 @@ def run(
             redactor=redactor,
             dry_run=dry_run,
             max_runtime_s=max_runtime_s,
-            open_database=lambda name: _open(settings, name),
+            open_database=partial(_open, settings),
             scopes_of=scopes_of,
             work=work,
             progress=_progress(output),

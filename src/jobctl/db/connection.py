@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -21,8 +22,7 @@ from jobctl.errors import ConfigurationError
 APPLICATION_NAME_BYTES = 63  # PostgreSQL cuts longer names
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Time limits of a session, in milliseconds, each below the next; 0 switches one off."""
 
     lock_ms: int = 2_000
@@ -30,6 +30,7 @@ class Limits:
     idle_in_transaction_ms: int = 30_000
 
 
+USUAL_LIMITS = Limits()
 NO_LIMITS = Limits(0, 0, 0)
 
 
@@ -40,7 +41,7 @@ class Database:
     dsn: str
     application_name: str
     pooled: bool = False
-    limits: Limits = Limits()
+    limits: Limits = USUAL_LIMITS
     connect_timeout_s: int = 5
 
     def connect(self, *, limits: Limits | None = None, purpose: str = "") -> psycopg.Connection:

@@ -13,7 +13,6 @@ import re
 import signal
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 from uuid import UUID
@@ -41,8 +40,7 @@ class Alert(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Who:
+class Who(NamedTuple):
     """Whose run it was."""
 
     job: str

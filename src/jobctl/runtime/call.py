@@ -1,7 +1,7 @@
 """One call of a job, as the command line makes it and every step of its run needs it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import psycopg
 
@@ -16,8 +16,7 @@ from jobctl.runtime.run import Run
 from jobctl.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class JobCall:
+class JobCall(NamedTuple):
     """Who runs, how to find the job's scopes, and the function that does one of them.
 
     `contains_children`: the work is a command of the user's, which has one scope, effects outside the database, and

@@ -80,7 +80,7 @@ def run_job(call: JobCall) -> RunReport:
         from jobctl.runtime import delivery
 
         # A name of its own: the next holder of the lock may end the sessions that have this run's.
-        session_name = replace(call.identity, job="outbox").session_name
+        session_name = call.identity._replace(job="outbox").session_name
         delivery.deliver(call.settings, call.redactor, report, lambda: call.open_database(session_name))
     return report
 

@@ -1,7 +1,6 @@
 """Store of ops.job_history and ops.sync_events: what ran, for how long, and how it ended."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -13,8 +12,7 @@ from psycopg.types.json import Jsonb
 from jobctl.runtime.outcome import ScopeReport
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who runs: the same in every row, log line and database session of a run."""
 
     run_id: UUID

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -18,8 +18,7 @@ from jobctl.runtime.stop import Stop
 EventSink = Callable[[str, str, dict[str, object]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One scope of one run. `grant` is None in a dry run, which takes no lock and rolls back whatever it does."""
 
     identity: Identity
@@ -30,7 +29,7 @@ class Run:
     dry_run: bool
     now: datetime
     record_event: EventSink
-    progress: Callable[[int, int | None], None] = field(default=lambda done, total: None)
+    progress: Callable[[int, int | None], None] = lambda done, total: None
 
     @property
     def run_id(self) -> UUID:

@@ -36,7 +36,7 @@ def keep(directory: Path, identity: Identity, scopes: Sequence[ScopeReport]) -> 
     """Write a run's rows to disk. A full disk fails no run; the log says so."""
     content = {
         "format": FORMAT,
-        "identity": {name: _plain(getattr(identity, name)) for name in Identity.__slots__},
+        "identity": {name: _plain(value) for name, value in identity._asdict().items()},
         "scopes": [_scope_as_json(scope) for scope in scopes],
     }
     try:
