@@ -5,11 +5,9 @@ Brings the envelope (`runtime.expected`) and the schedule together, which do not
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import psycopg
 
@@ -79,6 +77,8 @@ class Expected:
         return [CatchUp(owed.slot.job, owed.slot.scope, owed.slot.slot_at, owed.command) for owed in found]
 
     def _read_lines(self) -> None:
+        from zoneinfo import ZoneInfo
+
         from jobctl.schedule import ledger
         from jobctl.schedule.expression import parse
         from jobctl.schedule.from_settings import changes_from
@@ -119,6 +119,8 @@ class Expected:
 
 def start_catch_ups(owed: Sequence[CatchUp]) -> None:
     """Start each line's own command once more, one after the other, as cron would, for the slot that was missed."""
+    import subprocess
+
     for each in owed:
         LOG.info("catch_up_started", slot_job=each.job, slot_scope=each.scope, slot_at=each.slot_at.isoformat())
         with_slot = ["/usr/bin/env", f"JOBCTL_SLOT={each.slot_at.isoformat()}", "/bin/sh", "-c", each.command]

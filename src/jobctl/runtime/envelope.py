@@ -26,7 +26,7 @@ import psycopg
 from jobctl import clock, log
 from jobctl.db.connection import Database
 from jobctl.errors import EXIT_FAILED, DatabaseUnavailable, JobctlError, UsageError
-from jobctl.runtime import history, host_lock, markers, pings, spool
+from jobctl.runtime import history, host_lock, markers, pings
 from jobctl.runtime.alerting import Who
 from jobctl.runtime.call import JobCall
 from jobctl.runtime.closing import closed, finished, peak_memory_bytes, recorded, timed
@@ -70,6 +70,8 @@ def run_job(call: JobCall) -> RunReport:
     )
     unheard = _unheard(call, report)
     if unheard:
+        from jobctl.runtime import spool
+
         spool.keep(call.settings.spool_dir, call.identity, unheard)
     if ping_url is not None:
         pings.ended(ping_url, report)
@@ -185,7 +187,10 @@ def _expected(call: JobCall, control: psycopg.Connection) -> ScopeReport | None:
     rightly does nothing."""
     if call.dry_run:
         return None
-    spool.replay(control, call.settings.spool_dir, call.alert)
+    if call.settings.spool_dir.exists():  # most hosts have never had a run to keep there
+        from jobctl.runtime import spool
+
+        spool.replay(control, call.settings.spool_dir, call.alert)
     if call.expected is None:
         return None
     started_at, started = clock.utc_now(), time.monotonic()
