@@ -149,6 +149,11 @@ class Runner:
     def log_file(self) -> Path:
         return self.directory / "jobctl.log"
 
+    @property
+    def logged(self) -> str:
+        """What the log holds by now; the file is there with its first line."""
+        return self.log_file.read_text() if self.log_file.exists() else ""
+
     def environment(self) -> dict[str, str]:
         return {
             "PATH": "/usr/bin:/bin",

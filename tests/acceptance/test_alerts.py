@@ -156,7 +156,7 @@ def test_a_run_that_somebody_ended_is_not_told_of(number: int, runner: Runner, r
         started = runner.start()
         wait_for(lambda: base.one("SELECT count(*) FROM ops.job_history WHERE status = 'running'") == 1)
         started.signal(number, worker=False)
-        wait_for(lambda: '"run_failed"' in runner.log_file.read_text() or not started.is_alive)
+        wait_for(lambda: '"run_failed"' in runner.logged or not started.is_alive)
     assert started.wait().exit_code == 128 + number
     assert receiver.texts == [] and base.all(OUTBOX) == []
 

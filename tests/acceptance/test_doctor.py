@@ -44,7 +44,12 @@ class Doctor:
         return subprocess.run(
             [*self.before, sys.executable, "-m", "jobctl", "doctor", *words],
             cwd="/",
-            env={"HOME": str(self.home), "PATH": "/usr/bin:/bin:/usr/sbin", **settings},
+            env={
+                "HOME": str(self.home),
+                "PATH": "/usr/bin:/bin:/usr/sbin",
+                "JOBCTL_DATA_DIR": str(self.home / "data"),  # root's own would be the machine's
+                **settings,
+            },
             capture_output=True,
             text=True,
             timeout=60,
@@ -251,7 +256,7 @@ def test_an_installed_crontab_is_read_and_no_cron_is_noticed(
     doctor: Doctor, etc_crontab: Callable[[str], None], tmp_path: Path, base: Base
 ) -> None:
     env_file = tmp_path / "env"
-    env_file.write_text(f"DATABASE_URL={base.url}\n")
+    env_file.write_text(f"DATABASE_URL={base.url}\nJOBCTL_DATA_DIR={doctor.home}/data\n")
     env_file.chmod(0o600)
     etc_crontab(
         f"SHELL=/bin/sh\nPATH=/usr/bin:/bin\nMAILTO=root\nJOBCTL_ENV_FILE={env_file}\n"
