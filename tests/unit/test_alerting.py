@@ -6,7 +6,6 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -34,7 +33,7 @@ WHO = Who("ingest-branch", UUID("7c1e0f6a-0000-4000-8000-000000000001"), "vm1")
 
 def ended(status: str = FAILED, *, at: datetime = AT, scope: str = "airports", **changes: object) -> ScopeReport:
     error = ErrorReport("SourceError", "the branch is stale", "load it anew", 1)
-    return replace(ScopeReport(scope, status, at, at, 10, error=error), **changes)
+    return ScopeReport(scope, status, at, at, 10, error=error)._replace(**changes)
 
 
 def unchanged(text: str) -> str:

@@ -2,7 +2,6 @@
 
 import os
 import resource
-from dataclasses import replace
 
 import psycopg
 
@@ -19,7 +18,7 @@ LOG = log.get_logger()
 
 def closed(call: JobCall, database: Database, control: psycopg.Connection, report: ScopeReport) -> ScopeReport:
     """Step 9: the final row, written once more on a fresh connection if the first went away under it."""
-    report = replace(report, peak_memory_bytes=peak_memory_bytes())
+    report = report._replace(peak_memory_bytes=peak_memory_bytes())
     try:
         written = finished(call, control, report)
     except psycopg.Error as error:
@@ -37,7 +36,7 @@ def closed(call: JobCall, database: Database, control: psycopg.Connection, repor
         return _unheard(call, report)  # its lock was lost with the database's memory, and others had to guess
     if not written:
         late = LockLost("another run declared this one dead before it ended", hint="see the row in ops.job_history")
-        return replace(report, status=ABANDONED, error=ErrorReport.of(late))
+        return report._replace(status=ABANDONED, error=ErrorReport.of(late))
     return report
 
 
@@ -57,7 +56,7 @@ def recorded(call: JobCall, control: psycopg.Connection, report: ScopeReport) ->
             history.record(control, call.identity, report, worker_pid=os.getpid())
             call.alert(control, report)
     except psycopg.Error:
-        return replace(report, is_unheard=True)
+        return report._replace(is_unheard=True)
     return report
 
 
@@ -66,12 +65,12 @@ def _unheard(call: JobCall, report: ScopeReport) -> ScopeReport:
     called done; what a command did outside of it, is done."""
     if report.error is None and not call.contains_children:
         away = ErrorReport.of(DatabaseUnavailable("the run's end could not be recorded"))
-        return replace(report, status=FAILED, error=away, is_unheard=True)
-    return replace(report, is_unheard=True)
+        return report._replace(status=FAILED, error=away, is_unheard=True)
+    return report._replace(is_unheard=True)
 
 
 def timed(report: ScopeReport, started: float) -> ScopeReport:
-    return replace(report, finished_at=clock.utc_now(), duration_ms=clock.ms_since(started))
+    return report._replace(finished_at=clock.utc_now(), duration_ms=clock.ms_since(started))
 
 
 def peak_memory_bytes() -> int:

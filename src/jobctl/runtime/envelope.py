@@ -18,7 +18,6 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from datetime import datetime
 
 import psycopg
@@ -135,7 +134,7 @@ def _unheard(call: JobCall, report: RunReport) -> Sequence[ScopeReport]:
     error = report.error
     if not scopes and error is not None and error.class_ == DatabaseUnavailable.__name__:
         draft = ScopeReport(call.only_scope, FAILED, report.started_at, report.finished_at, report.duration_ms)
-        scopes = [replace(draft, error=error)]
+        scopes = [draft._replace(error=error)]
     return scopes
 
 
@@ -207,7 +206,7 @@ def _expected(call: JobCall, control: psycopg.Connection) -> ScopeReport | None:
         return None
     LOG.info("run_refused", reason=refusal.why)
     draft = ScopeReport(call.only_scope, SKIPPED, started_at, started_at, 0)
-    draft = replace(draft, notes=(refusal.why,), evidence=refusal.evidence)
+    draft = draft._replace(notes=(refusal.why,), evidence=refusal.evidence)
     return recorded(call, control, timed(draft, started))
 
 
@@ -246,8 +245,7 @@ def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, s
             )
             if not isinstance(granted, Grant):
                 LOG.info("run_skipped", holder=str(granted))
-                skipped = replace(
-                    draft,
+                skipped = draft._replace(
                     status=SKIPPED,
                     notes=(f"skipped: the lock is held by {granted}",),
                     evidence=granted.as_evidence(),
@@ -289,9 +287,9 @@ def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, s
                 outlives_database=call.outlives_database,
             ):
                 ending = do_the_work(call, database, control, scope, stop, granted, draft)
-            return closed(call, database, control, timed(replace(ending, fence=granted.fence), started))
+            return closed(call, database, control, timed(ending._replace(fence=granted.fence), started))
         except Exception as error:
-            failed = timed(replace(draft, error=call.reported(error)), started)
+            failed = timed(draft._replace(error=call.reported(error)), started)
             if call.outlives_database and not has_begun and _is_away(call, error):
                 raise  # it may run without
             with suppress(psycopg.Error):  # its own row, if it has one already
@@ -328,12 +326,12 @@ def _run_unguarded(call: JobCall, stop: Stop, away: Exception) -> ScopeReport:
     with log.bound(scope=scope), host_lock.held(call.settings.spool_dir, call.identity, scope) as holder:
         if holder is not None:
             note = f"skipped: the lock of this host is held by {holder}; {reason}"
-            return timed(replace(draft, status=SKIPPED, notes=(note,)), started)
+            return timed(draft._replace(status=SKIPPED, notes=(note,)), started)
         LOG.warning("run_unguarded", reason=reason)
         nowhere = Database("", call.identity.session_name)
         ending = do_the_work(call, nowhere, None, scope, stop.part(), None, draft)
     note = f"ran without the database, kept apart from others on this host alone: {reason}"
-    return timed(replace(ending, notes=(*ending.notes, note)), started)
+    return timed(ending._replace(notes=(*ending.notes, note)), started)
 
 
 def _abandoned(dead: Abandoned) -> ScopeReport:

@@ -2,7 +2,6 @@
 
 import signal
 import time
-from dataclasses import replace
 from datetime import datetime
 
 import psycopg
@@ -42,16 +41,16 @@ def after_death(call: JobCall, death: Death, started_at: datetime, started: floa
                     evidence=evidence,
                     peak_memory_bytes=death.peak_memory_bytes,
                 )
-                draft = replace(draft, finished_at=clock.utc_now(), duration_ms=clock.ms_since(started))
-                scopes = [replace(draft, scope=scope, counts=counts) for scope, counts in ended]
+                draft = draft._replace(finished_at=clock.utc_now(), duration_ms=clock.ms_since(started))
+                scopes = [draft._replace(scope=scope, counts=counts) for scope, counts in ended]
                 if not scopes:  # it died before its first scope, or between two of them
                     history.record(conn, call.identity, draft, worker_pid=death.pid)
                 call.alert(conn, *(scopes or [draft]))
             break
         except (psycopg.Error, JobctlError):
             if time.monotonic() > until:
-                draft = replace(draft, finished_at=clock.utc_now(), duration_ms=clock.ms_since(started))
-                scopes = [replace(draft, is_unheard=True)]
+                draft = draft._replace(finished_at=clock.utc_now(), duration_ms=clock.ms_since(started))
+                scopes = [draft._replace(is_unheard=True)]
                 break
             time.sleep(0.5)
     ended_at = clock.utc_now()

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -26,14 +25,13 @@ SKIPPED = "skipped"
 MISSED = "missed"  # no run at all: an alert about a slot that nobody answered for
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a job did in one scope. Counts add up over scopes; metrics (rates, lags) are each scope's own.
 
     A job that fails raises; one that has more to tell of its failure than an error holds sets `error` instead."""
 
-    counts: Mapping[str, int] = field(default_factory=dict[str, int])
-    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    counts: Mapping[str, int] = {}
+    metrics: Mapping[str, float] = {}
     notes: Sequence[str] = ()
     degraded: bool = False
     error: JobctlError | None = None
@@ -61,8 +59,7 @@ class ErrorReport(NamedTuple):
         return {"class": self.class_, "message": self.message, "hint": self.hint}
 
 
-@dataclass(frozen=True, slots=True)
-class ScopeReport:
+class ScopeReport(NamedTuple):
     """One row of history: what became of one scope of a run."""
 
     scope: str
@@ -70,8 +67,8 @@ class ScopeReport:
     started_at: datetime
     finished_at: datetime
     duration_ms: int
-    counts: Mapping[str, int] = field(default_factory=dict[str, int])
-    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    counts: Mapping[str, int] = {}
+    metrics: Mapping[str, float] = {}
     notes: Sequence[str] = ()
     degraded: bool = False
     error: ErrorReport | None = None
@@ -114,8 +111,7 @@ class CatchUp(NamedTuple):
     command: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunReport:
+class RunReport(NamedTuple):
     """What one run of a job did, over all its scopes. `error` is set when it failed before or outside any scope."""
 
     job: str

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 
 import psycopg
 
@@ -63,9 +62,8 @@ def do_the_work(
         LOG.error("run_failed", error=cause)  # noqa: TRY400 - one line, without the stack where secrets lie
         reported = call.reported(cause)
         counts = _counts_so_far(control, run)
-        return replace(draft, status=reported.status, error=reported, counts=counts)
-    ending = replace(
-        draft,
+        return draft._replace(status=reported.status, error=reported, counts=counts)
+    ending = draft._replace(
         status=COMPLETED,
         counts=outcome.counts,
         metrics=outcome.metrics,
@@ -78,7 +76,7 @@ def do_the_work(
         return ending
     LOG.error("run_failed", error=outcome.error)
     reported = call.reported(outcome.error)
-    return replace(ending, status=reported.status, error=reported)
+    return ending._replace(status=reported.status, error=reported)
 
 
 def _counts_so_far(control: psycopg.Connection | None, run: Run) -> Mapping[str, int]:
