@@ -18,6 +18,7 @@ import logging
 import mmap
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -224,7 +225,7 @@ def _place(traceback: TracebackType | None) -> str:
 # Handlers ----------------------------------------------------------------------------------------------------------
 
 
-class _LineHandler(logging.Handler):
+class _LineHandler(logging.Handler, ABC):
     """A handler that counts what it cannot write and never raises; only jobctl's own errors, which a signal may raise
     in the middle of anything, pass through."""
 
@@ -239,8 +240,8 @@ class _LineHandler(logging.Handler):
         except Exception as error:  # noqa: BLE001 - logging never fails a run
             _drop(self.target, error)
 
-    def write(self, line: bytes) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def write(self, line: bytes) -> None: ...
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's names
         _drop(self.target, None)

@@ -259,6 +259,7 @@ def test_when_both_of_us_are_killed_the_command_goes_with_the_worker(wrapper: Wr
         os.kill(pid, signal.SIGKILL)
     process.communicate(timeout=20)
     wait_for(lambda: below(wrapper.runner.directory) == [], 20)
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_an_embedded_server_that_the_run_started_outlives_the_run_however_it_ends(

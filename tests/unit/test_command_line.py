@@ -86,7 +86,7 @@ def test_a_digit_before_a_space_is_a_word_and_no_descriptor() -> None:
 
 @pytest.mark.parametrize("text", ["a 'b", 'a "b', "a `b", "a $(b", "a \\", "a >", "&&", "|", "a;;b"])
 def test_what_no_shell_could_run_is_parted_without_an_error(text: str) -> None:
-    simple_commands(text)
+    assert all(each.words or each.redirections or each.end for each in simple_commands(text))
 
 
 def test_the_program_is_what_a_starter_starts() -> None:

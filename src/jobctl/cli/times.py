@@ -24,7 +24,7 @@ def _moment(option: str, text: str, now: datetime, zone: str, *, sign: int) -> d
     try:
         return now + sign * timedelta(seconds=parse_duration(text))
     except ValueError:
-        pass
+        pass  # no distance, so it must be a time
     try:
         given = datetime.fromisoformat(text)
     except ValueError:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from jobctl.accounts import user_name
+from jobctl.accounts import shown_user
 from jobctl.db.embedded_layout import Layout, Record, dsn_of, read_record
 from jobctl.db.embedded_probe import Answer, probe
 from jobctl.errors import ConfigurationError, DatabaseUnavailable
@@ -105,7 +105,7 @@ def status(data_dir: Path, *, timeout_s: float = 2) -> ServerStatus:
         version=answer.version,
         socket_dir=record.socket_dir if record else None,
         log=layout.log,
-        owner=_account(layout.server_dir.stat().st_uid),
+        owner=shown_user(layout.server_dir.stat().st_uid),
     )
 
 
@@ -135,13 +135,13 @@ def refuse_stranger(layout: Layout) -> None:
         return
     except PermissionError:
         raise ConfigurationError(
-            f"{_account(me)} may not enter the data directory {layout.data_dir}",
+            f"{shown_user(me)} may not enter the data directory {layout.data_dir}",
             hint="use the account that owns it, give this one its own JOBCTL_DATA_DIR, or set DATABASE_URL",
         ) from None
     if owner != me:
         raise ConfigurationError(
-            f"the embedded PostgreSQL in {layout.data_dir} belongs to {_account(owner)}, not to {_account(me)}",
-            hint=f"run as {_account(owner)}, give this account its own JOBCTL_DATA_DIR, or set DATABASE_URL",
+            f"the embedded PostgreSQL in {layout.data_dir} belongs to {shown_user(owner)}, not to {shown_user(me)}",
+            hint=f"run as {shown_user(owner)}, give this account its own JOBCTL_DATA_DIR, or set DATABASE_URL",
         )
 
 
@@ -152,7 +152,7 @@ def _ask(layout: Layout, record: Record | None, timeout_s: float) -> Answer:
         return probe(record.socket, timeout_s)
     except PermissionError:
         raise DatabaseUnavailable(
-            f"the socket {record.socket} is closed to {_account(os.geteuid())}", hint=f"see {layout.log}"
+            f"the socket {record.socket} is closed to {shown_user(os.geteuid())}", hint=f"see {layout.log}"
         ) from None
 
 
@@ -160,7 +160,3 @@ def _socket_dir(data_dir: Path) -> str:
     layout = Layout.of(data_dir)
     record = read_record(layout)
     return record.socket_dir if record else str(layout.server_dir)
-
-
-def _account(uid: int) -> str:
-    return user_name(uid) or f"uid {uid}"

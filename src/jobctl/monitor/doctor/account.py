@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jobctl.accounts import user_name
-
 ROOT = 0
 BITS = {"read": stat.S_IRUSR, "write": stat.S_IWUSR, "pass": stat.S_IXUSR}
 
@@ -62,10 +60,6 @@ def account_named(name: str) -> Account | None:
         return None
     groups = os.getgrouplist(name, found.pw_gid)
     return Account(name, found.pw_uid, tuple(dict.fromkeys((found.pw_gid, *groups))), Path(found.pw_dir))
-
-
-def name_of(uid: int) -> str:
-    return user_name(uid) or f"uid {uid}"
 
 
 def may(account: Account, facts: Facts, want: Literal["read", "write", "pass"]) -> bool:

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from jobctl.monitor.doctor.account import name_of
+from jobctl.accounts import shown_user
 from jobctl.monitor.doctor.crontabs import CrontabFile
 from jobctl.monitor.doctor.finding import Finding, NotAsked, failed, ok, warning
 from jobctl.monitor.doctor.situation import Situation
@@ -166,7 +166,7 @@ def _place(file: CrontabFile) -> Place:
     if file.path is None:
         return Place(is_system=False)
     status = file.path.stat()
-    facts = FileFacts(name_of(status.st_uid), stat.S_IMODE(status.st_mode), status.st_nlink)
+    facts = FileFacts(shown_user(status.st_uid), stat.S_IMODE(status.st_mode), status.st_nlink)
     return Place(is_system=True, cron_d_name=file.path.name if file.path.parent.name == "cron.d" else None, facts=facts)
 
 

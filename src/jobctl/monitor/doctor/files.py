@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from jobctl.monitor.doctor.account import ROOT, Account, Facts, facts_of, may, name_of
+from jobctl.accounts import shown_user
+from jobctl.monitor.doctor.account import ROOT, Account, Facts, facts_of, may
 from jobctl.monitor.doctor.disk import existing
 from jobctl.monitor.doctor.finding import Finding, failed, ok, skipped, warning
 from jobctl.monitor.doctor.path_walk import steps, where_it_ends
@@ -81,7 +82,7 @@ def judge_mode(
             check, f"{word} is no {'directory' if kind == 'data' else 'file'}", why=_why(kind), mend="move it"
         )
     if facts.uid not in (ROOT, account.uid, *also):
-        text = f"{word} belongs to {name_of(facts.uid)}"
+        text = f"{word} belongs to {shown_user(facts.uid)}"
         return failed(
             check, text, why="its owner can change it as they like", mend=f"chown {account.name} {_quoted(facts.path)}"
         )

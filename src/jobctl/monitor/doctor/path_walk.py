@@ -10,7 +10,8 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from jobctl.monitor.doctor.account import ROOT, Account, Facts, facts_of, may, name_of
+from jobctl.accounts import shown_user
+from jobctl.monitor.doctor.account import ROOT, Account, Facts, facts_of, may
 
 MOST_LINKS = 40
 
@@ -45,7 +46,7 @@ def who_else_writes(walked: Iterable[Facts], account: Account) -> list[str]:
     faults: list[str] = []
     for step in walked:
         if step.uid not in (ROOT, account.uid):
-            faults.append(f"{step.path} belongs to {name_of(step.uid)}")
+            faults.append(f"{step.path} belongs to {shown_user(step.uid)}")
         sticky = step.is_directory and bool(step.mode & stat.S_ISVTX)
         if sticky:
             continue
@@ -61,9 +62,9 @@ def where_it_ends(walked: Iterable[Facts], account: Account) -> str | None:
     *before, last = walked
     for step in before:
         if step.is_directory and not may(account, step, "pass"):
-            return f"{account.name} cannot enter {step.path} (mode {step.permissions:04o}, {name_of(step.uid)}'s)"
+            return f"{account.name} cannot enter {step.path} (mode {step.permissions:04o}, {shown_user(step.uid)}'s)"
     if not may(account, last, "read"):
-        return f"{account.name} cannot read {last.path} (mode {last.permissions:04o}, {name_of(last.uid)}'s)"
+        return f"{account.name} cannot read {last.path} (mode {last.permissions:04o}, {shown_user(last.uid)}'s)"
     return None
 
 
