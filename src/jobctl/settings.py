@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -27,6 +27,9 @@ from jobctl.durations import format_duration, parse_duration
 from jobctl.errors import ConfigurationError
 from jobctl.settings_schedules import ScheduleSettings, read_schedules
 from jobctl.settings_sources import PREFIX, Fault, Found, Names, Value, did_you_mean, expand, find, user_directory
+
+if TYPE_CHECKING:
+    from jobctl.settings_queue import QueueSettings
 
 DEFAULT_MAX_RUNTIME_S: Final[Mapping[str, int]] = {
     "ingest-branch": 3_300,
@@ -91,6 +94,12 @@ def _runtimes(value: object) -> object:
 
 def _schedules(value: object) -> object:
     return read_schedules(value, DEFAULT_MAX_RUNTIME_S.keys())
+
+
+def _table_of_queue(value: object) -> object:
+    from jobctl.settings_queue import read_queue  # only where there is a table: most starts have no use for it
+
+    return read_queue(value)
 
 
 def _addresses(value: object) -> object:
@@ -223,6 +232,7 @@ class Settings(BaseModel):
     )
     cron_interval_s: Annotated[Seconds, Field(ge=1)] = 3_600
     schedules: Annotated[Mapping[str, ScheduleSettings], BeforeValidator(_schedules)] = {}
+    queue: Annotated[Any, BeforeValidator(_table_of_queue)] = None
     slot: AwareDatetime | None = None
     heartbeat_urls: Annotated[SecretStr | None, BeforeValidator(_urls_by_job)] = None
 
@@ -238,6 +248,13 @@ class Settings(BaseModel):
     def spool_dir(self) -> Path:
         """Where runs are kept that the database could not hear of."""
         return self.data_dir / "spool"
+
+    @property
+    def queue_settings(self) -> "QueueSettings":
+        """The table `queue` of the config file, with its defaults."""
+        from jobctl.settings_queue import QueueSettings
+
+        return self.queue if self.queue is not None else QueueSettings()
 
     def max_runtime_of(self, job: str) -> int:
         """Seconds after which a run of `job` is ended."""
@@ -405,7 +422,7 @@ def _plain(kind: str, context: Mapping[str, object], text: str) -> str:
 def _fault(name: str, value: Value, text: str) -> Fault:
     """A bad value, shown unless it is secret or the text shows it already."""
     said = ENV_NAMES[name] if not value.origin.startswith("config file") else name
-    is_told = name in SECRETS or name == "schedules" or repr(value.raw) in text
+    is_told = name in SECRETS or name in ("schedules", "queue") or repr(value.raw) in text
     shown = "" if is_told else f" (it is {str(value.raw)[:80]!r})"
     default: object = Settings.model_fields[name].default
     known = "" if name in SECRETS or default is None or default == () or isinstance(default, Mapping) else str(default)
