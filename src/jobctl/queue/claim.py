@@ -66,12 +66,15 @@ WITHOUT_DISK = "SELECT pg_catalog.set_config('synchronous_commit', 'off', true)"
 
 
 class _Finding(NamedTuple):
-    """What a claim tells the claimer beside the tasks."""
+    """What a claim tells the claimer beside the tasks (see the end of claim.sql)."""
 
+    fence: int
     room: int  # how many could have been taken, as far as the limit in all goes
     reached: int | None  # how many of the users offered were looked at; None: all
-    full_types: Collection[str]
-    go_on: Collection[str]  # users with a lane that is worth another look behind the rows that were looked at
+    full_users: Sequence[int]  # their places among those offered
+    full_types: Sequence[str]
+    empty: Sequence[tuple[int, str | None, int | None]]  # lanes by number, and how far they were looked at
+    known: str
 
 
 class Claimer:
@@ -118,18 +121,23 @@ class Claimer:
             types=open_types if len(open_types) < len(self.types) else None,
             but=passed,
         ):
-            tasks, finding = self._take(conn, wanted, offered)
+            lanes = [lane for _, of_user in offered for lane in of_user]
+            tasks, finding = self._take(conn, wanted, offered, lanes)
             if tasks or finding.room == 0:
                 return tasks, finding.room == 0
             open_types -= set(finding.full_types)
             looked_at = offered if finding.reached is None else offered[: finding.reached]
-            passed.update(user_id for user_id, _ in looked_at if user_id not in finding.go_on)
+            go_on = {lanes[number - 1].user_id for number, rank, _ in finding.empty if rank is not None}
+            passed.update(user_id for user_id, _ in looked_at if user_id not in go_on)
         return [], False
 
     def _take(
-        self, conn: psycopg.Connection, wanted: int, offered: Sequence[tuple[str, list[Lane]]]
+        self,
+        conn: psycopg.Connection,
+        wanted: int,
+        offered: Sequence[tuple[str, list[Lane]]],
+        lanes: Sequence[Lane],
     ) -> tuple[list[Task], _Finding]:
-        lanes: list[Lane] = [lane for _, of_user in offered for lane in of_user]
         parameters: dict[str, Any] = {
             "places": arrays.of_numbers([place for place, (_, of) in enumerate(offered, start=1) for _ in of]),
             "users": arrays.of_texts([lane.user_id for lane in lanes]),
@@ -143,22 +151,18 @@ class Claimer:
             **self._claim_as,
         }
         rows = self._ask(conn, BY_INDEX, WITHOUT_DISK, LOCK_ADMISSION, CLAIM, parameters=parameters).fetchall()
-        found: tuple[Any, ...] = rows[0][-2]
-        fence, room, reached, full_users, full_types, empty, known = found
-        claimed_at: datetime = rows[0][-1]
-        tasks = [] if rows[0][0] is None else self._tasks(rows, fence, claimed_at, offered)
-        self._seen, self._known = fence, _with(known, fence) if tasks else known
-        go_on: set[str] = set()
-        for number, rank, task_id in empty:
-            lane: Lane = lanes[number - 1]
-            if rank is None:
+        finding, claimed_at = _Finding(*rows[0][-2]), rows[0][-1]
+        tasks = [] if rows[0][0] is None else self._tasks(rows, finding.fence, claimed_at, offered)
+        self._seen, self._known = finding.fence, _with(finding.known, finding.fence) if tasks else finding.known
+        for number, rank, task_id in finding.empty:
+            lane = lanes[number - 1]
+            if rank is None or task_id is None:
                 self._wheel.drop(lane)
             else:
                 lane.rank, lane.task_id = rank, task_id
-                go_on.add(lane.user_id)
-        for place in sorted(full_users):
+        for place in sorted(finding.full_users):
             self._wheel.had_turn(offered[place - 1][0])
-        return tasks, _Finding(room, reached, full_types, go_on)
+        return tasks, finding
 
     def _tasks(
         self,
