@@ -76,7 +76,9 @@ def test_a_released_task_keeps_its_turn() -> None:
 
 # Text and results ------------------------------------------------------------------------------------------------
 
-nasty = st.text(st.characters(codec=None), max_size=50) | st.sampled_from(["\0", "a\0b", "\ud800", "\udfff\ud800", "😀"])
+nasty = st.text(st.characters(codec=None), max_size=50) | st.sampled_from(
+    ["\0", "a\0b", "\ud800", "\udfff\ud800", "😀"]
+)
 
 
 def is_storable(text: str) -> bool:

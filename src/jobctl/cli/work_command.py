@@ -59,7 +59,9 @@ def work(
     from jobctl.cli.session import current_settings, redactor
 
     settings = current_settings()
-    max_runtime_s = run_command.seconds("--max-runtime", max_runtime) if max_runtime else settings.max_runtime_of("work")
+    max_runtime_s = (
+        run_command.seconds("--max-runtime", max_runtime) if max_runtime else settings.max_runtime_of("work")
+    )
 
     def do(run: "Run") -> "Outcome":
         from jobctl.jobs.work import job

@@ -1,4 +1,4 @@
-"""What is left in the queue: for a worker that asks whether it may go, and whether something waits that it cannot do."""
+"""What is left in the queue: for a worker that asks whether it may go, and what it could not do."""
 
 from collections.abc import Collection, Mapping
 from uuid import UUID

@@ -45,15 +45,14 @@ class ServerClock:
     """The database's time, from the last claim on: hosts' own clocks may differ, and pauses are compared with it."""
 
     def __init__(self) -> None:
-        self._known: datetime | None = None
-        self._at = 0.0
+        self._known: tuple[datetime, float] | None = None
 
-    def learn(self, now: datetime) -> None:
-        self._known, self._at = now, clock.monotonic()
+    def learn(self, now: datetime, at: float) -> None:
+        self._known = (now, at)
 
     def now(self) -> datetime:
-        known, at = self._known, self._at
-        return clock.utc_now() if known is None else known + timedelta(seconds=clock.monotonic() - at)
+        known = self._known
+        return clock.utc_now() if known is None else known[0] + timedelta(seconds=clock.monotonic() - known[1])
 
 
 class Caller:
@@ -141,7 +140,7 @@ class Caller:
             return [self._noted(self.ending_of(task, error), call) for task in tasks]
         except BaseException as error:  # noqa: BLE001 - a handler is somebody else's code
             if len(tasks) > 1 and not concerns_all(error):
-                LOG.warning("batch_failed", "its tasks are called one by one", error=error)
+                LOG.warning("batch_called_one_by_one", error=error)
                 return [Again([Call([task], call.handler) for task in tasks])]
             return [self._noted(self.ending_of(task, error), call) for task in tasks]
         return [self._noted(self._of_batch(task, result), call) for task, result in zip(tasks, results, strict=True)]

@@ -68,7 +68,9 @@ def installed() -> Handlers:
 
 
 def unusable_notes(handlers: Handlers, types: Iterable[str]) -> list[str]:
-    return [f"tasks of type {type_!r} wait: its handler cannot be used: {handlers.broken[type_]}" for type_ in sorted(types)]
+    return [
+        f"tasks of type {type_!r} wait: its handler cannot be used: {handlers.broken[type_]}" for type_ in sorted(types)
+    ]
 
 
 def _registered(type_: str, found: object) -> Registered:

@@ -120,7 +120,7 @@ class Sender:
                 return True
 
     def _one_by_one(self, batch: Sequence[Ending], error: Exception, *, is_repeated: bool) -> bool:
-        """What one of them has that the database will not take, or a row that somebody holds, must not keep the others."""
+        """What one of them has that the database will not take must not keep the others."""
         if len(batch) > 1:
             middle = len(batch) // 2
             return self._send(batch[:middle], is_repeated=is_repeated) and self._send(
@@ -147,7 +147,6 @@ class Sender:
             self._tally.lost(len(refused))
             LOG.warning(
                 "endings_not_taken",
-                "others have these tasks by now; what was done here does not count",
                 task_ids=[each.task.task_id for each in refused][:100],
                 tasks=len(refused),
             )

@@ -91,14 +91,16 @@ class Worker:
         self._give_back_at = began + limits.max_runtime_s - last * (1 - GRACE_SHARE)
         database = run.database
         worker = f"{run.identity.host}/{run.run_id}"
-        self._claimer = Claimer(
-            types, worker=worker, run_id=run.run_id, lease_s=self._queue.lease_s, database=database
-        )
+        self._claimer = Claimer(types, worker=worker, run_id=run.run_id, lease_s=self._queue.lease_s, database=database)
         self._line = Line(lambda: run.connect("claim"))
         self._held = Held()
         self._connections = Connections(database)
         self._caller = Caller(
-            settings, redactor, self._connections, run.scope, lambda task: self._held.is_whole(task, self._queue.lease_s)
+            settings,
+            redactor,
+            self._connections,
+            run.scope,
+            lambda task: self._held.is_whole(task, self._queue.lease_s),
         )
         self._pool: Pool[Call, Ending | Again] = Pool(limits.concurrency, self._caller.carry_out)
         self._sender = Sender(
