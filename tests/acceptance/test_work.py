@@ -7,12 +7,11 @@ import sys
 import time
 from typing import Any
 
-import psycopg
 import pytest
 
 from bench_pooler import pgbouncer, pooled
 from bench_postgres import wait_for
-from bench_runs import Base, Ended, NewRunner, Runner, Started
+from bench_runs import Base, Ended, NewRunner, Runner
 from bench_work import anew, broken_promises, enqueue, outcomes, own_server, prepare, restart, states
 
 ROW = "SELECT status, exit_code FROM ops.job_history WHERE correlation_id = %s"
@@ -443,17 +442,17 @@ def test_a_database_restarted_in_mid_drain_loses_nothing_and_the_same_run_goes_o
         wait_for(lambda: base.one("SELECT count(*) FROM bench.done") > 50)
         base.conn.close()
         restart(bench)
-        base = anew(base)
+        after = anew(base)
         ended = started.wait()
         assert ended.exit_code == 0, ended.said
-        assert base.all(ROW, started.correlation_id) == [("completed", 0)]
-        assert states(base) == {"succeeded": 1_500}
-        assert base.all("SELECT task_id FROM bench.done EXCEPT SELECT unnest(%s::bigint[])", tasks) == []
-        assert base.one("SELECT count(DISTINCT task_id) FROM bench.done") == 1_500
-        assert base.one("SELECT count(*) FROM queue.attempts WHERE outcome = 'succeeded'") == 1_500
-        assert base.one("SELECT fence FROM ops.locks WHERE job = 'work'") >= 2
-        assert broken_promises(base) == []
-        base.conn.close()
+        assert after.all(ROW, started.correlation_id) == [("completed", 0)]
+        assert states(after) == {"succeeded": 1_500}
+        assert after.all("SELECT task_id FROM bench.done EXCEPT SELECT unnest(%s::bigint[])", tasks) == []
+        assert after.one("SELECT count(DISTINCT task_id) FROM bench.done") == 1_500
+        assert after.one("SELECT count(*) FROM queue.attempts WHERE outcome = 'succeeded'") == 1_500
+        assert after.one("SELECT fence FROM ops.locks WHERE job = 'work'") >= 2
+        assert broken_promises(after) == []
+        after.conn.close()
 
 
 @pytest.mark.slow
