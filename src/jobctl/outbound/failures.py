@@ -1,0 +1,35 @@
+"""What can go wrong with a request to the outside, and whether trying again may help.
+
+    OutboundError
+    |-- Refused          no   the rules do not allow it: URL, address, redirect, header. Nothing was sent there
+    |-- TooLarge         no   the answer is larger than the caller wants
+    |-- NotReached       yes  no address for the name, no connection, no TLS: nothing was sent
+    `-- NoAnswer         yes  sent, at least in part, and no whole answer came: it may have arrived
+
+The texts name host and port and never the path, which may be a secret.
+"""
+
+from typing import ClassVar
+
+from jobctl.errors import JobctlError
+
+
+class OutboundError(JobctlError):
+    may_have_arrived: ClassVar[bool] = False
+
+
+class Refused(OutboundError):
+    pass
+
+
+class TooLarge(OutboundError):
+    may_have_arrived = True
+
+
+class NotReached(OutboundError):
+    try_again = True
+
+
+class NoAnswer(OutboundError):
+    try_again = True
+    may_have_arrived = True
