@@ -9,7 +9,8 @@
 The texts name host and port and never the path, which may be a secret.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 from jobctl.errors import JobctlError
 
@@ -17,13 +18,26 @@ from jobctl.errors import JobctlError
 class OutboundError(JobctlError):
     may_have_arrived: ClassVar[bool] = False
 
+    def after(self, redirects: int) -> Self:
+        """The same, told of a request that had been sent on."""
+        self.message = f"after {redirects} redirects, {self.message}"
+        self.args = (self.message,)
+        return self
+
 
 class Refused(OutboundError):
     pass
 
 
 class TooLarge(OutboundError):
+    """Status and headers came, and tell what became of the request."""
+
     may_have_arrived = True
+
+    def __init__(self, message: str, *, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
 
 
 class NotReached(OutboundError):

@@ -100,7 +100,7 @@ def _request(
             answer = _exchange(step, max_body_bytes)
         except OutboundError as error:
             if redirects:
-                raise type(error)(f"after {redirects} redirects, {error.message}", hint=error.hint) from None
+                raise error.after(redirects) from None
             raise
         follows = answer.status in SAME_REQUEST or (answer.status in REDIRECTS and method in ("GET", "HEAD"))
         if not follows or "location" not in answer.headers or rules.max_redirects == 0:
@@ -198,7 +198,8 @@ def _read(answer: "HTTPResponse", step: _Step, max_body_bytes: int) -> Response:
         headers[name.lower()] = value if known is None else f"{known}, {value}"
     if step.method == "HEAD":
         return Response(answer.status, headers, b"", step.url)
-    too_large = TooLarge(f"{step.url.origin}: the answer is larger than {max_body_bytes} bytes")
+    message = f"{step.url.origin}: the answer is larger than {max_body_bytes} bytes"
+    too_large = TooLarge(message, status=answer.status, headers=headers)
     if answer.length is not None and answer.length > max_body_bytes:
         raise too_large
     body = bytearray()
