@@ -247,10 +247,14 @@ def test_its_own_timeout_ends_the_whole_tree_and_it_is_tried_again(bench: Bench)
     assert bench.left() == []
 
 
-def test_the_end_of_the_try_ends_the_whole_tree_and_is_the_workers_to_tell(bench: Bench) -> None:
-    with pytest.raises(GaveBack):
-        bench.run(stubborn(bench), timeout_s=1)
+def test_before_the_end_of_the_try_the_whole_tree_is_gone(bench: Bench) -> None:
+    """The next try, on whatever host, meets nothing of this one."""
+    context = bench.context(stubborn(bench), timeout_s=5)
+    with pytest.raises(Recoverable, match=r"ended at its timeout of .* \(of its type\)"):
+        command(a_task("command", {"command": "x"}), context)
+    assert bench.file("started").exists()
     assert bench.left() == []
+    assert context.seconds_left() > 0
 
 
 def test_the_end_of_the_run_ends_the_whole_tree(bench: Bench) -> None:

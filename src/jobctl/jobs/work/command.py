@@ -9,7 +9,8 @@ secrets it gets those that its settings name.
 
 Exit 0 is success. What its last line on stdout says is the result, if that is a JSON object; else the end of stdout is.
 Exit codes are read as sysexits(3) means them: see FINAL. Everything else, 75 and a signal's end included, is tried
-again. A try that times out, or whose run ends, takes all processes with it that came of the program.
+again. A try that times out, or whose run ends, takes all processes with it that came of the program; they get SIGTERM
+so early that they are gone when the try's time is up, and the next try meets none of them.
 
 Running a program twice is its own affair: it may have done its work and died before it could say so. The task's id is
 the same in each try, and is what it can tell them by.
@@ -35,6 +36,8 @@ from jobctl.settings_sources import did_you_mean
 FINAL: Final = frozenset({64, 65, 66, 67, 77, 78, 126, 127})
 STDOUT: Final = 1
 LONGEST_NAME: Final = 63
+GRACE_SHARE: Final = 0.1
+KILL_S: Final = 2.0  # SIGKILL needs a moment, too
 
 
 def command(task: Task, context: Context) -> Mapping[str, Any]:
@@ -42,14 +45,17 @@ def command(task: Task, context: Context) -> Mapping[str, Any]:
     redactor = redactor_of(context.settings)
     out, err = (Output(None, shows=False, redact=redactor.text) for _ in range(2))
     left_s = context.seconds_left()
+    # Of a stop's grace as long again is left to give the task back; of the try's time most is the program's.
+    grace_s = min(context.settings.kill_grace_s / 2, GRACE_SHARE * left_s)
+    most_s = left_s - grace_s - min(KILL_S, GRACE_SHARE * left_s)
     try:
         ended = run_contained(
             settings.argv,
             environment=_environment(task, settings),
             given=json.dumps(dict(task.payload)).encode("ascii"),
             take=lambda stream, chunk: (out if stream == STDOUT else err).add(stream, chunk),
-            timeout_s=left_s if settings.timeout_s is None else min(left_s, settings.timeout_s),
-            grace_s=context.settings.kill_grace_s / 2,  # as long again is left to give the task back
+            timeout_s=most_s if settings.timeout_s is None else min(most_s, settings.timeout_s),
+            grace_s=grace_s,
             should_stop=context.should_stop,
         )
     except NotStarted as error:
@@ -60,9 +66,12 @@ def command(task: Task, context: Context) -> Mapping[str, Any]:
         raise Recoverable(f"command {name}: cannot be started now: {error.strerror}") from None
     _tell_what_was_left(ended, context)
     if ended.why != "ended":
-        context.check()  # the run's end and the type's timeout are the worker's to tell
-        limit = format_duration(settings.timeout_s or left_s)
-        raise Recoverable(f"command {name}: ended at its timeout of {limit}" if ended.why == "timeout" else "stopped")
+        context.check()  # what ends the run, or takes the task away, is the worker's to tell
+        if ended.why == "stopped":
+            raise Recoverable(f"command {name}: stopped from outside")
+        is_own = settings.timeout_s is not None and settings.timeout_s <= most_s
+        limit = format_duration(settings.timeout_s if is_own and settings.timeout_s is not None else left_s)
+        raise Recoverable(f"command {name}: ended at its timeout of {limit}{'' if is_own else ' (of its type)'}")
     if ended.signal_number:
         raise Recoverable(_with_line(f"command {name}: ended by {ended.signal_name}", out, err, redactor))
     if ended.exit_code:

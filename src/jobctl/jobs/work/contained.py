@@ -66,7 +66,8 @@ def run_contained(
     NotStarted, WardenLost, and OSError where no process can be made."""
     control, hold = os.pipe()
     answer, status = os.pipe()
-    facts = map(str, (_ROOT, control, status, timeout_s, grace_s))
+    until = time.monotonic() + timeout_s  # the clock of the whole machine, so the warden's own start counts
+    facts = map(str, (_ROOT, control, status, until, grace_s))
     try:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _CODE, *facts, *words],

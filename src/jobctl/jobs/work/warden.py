@@ -29,10 +29,10 @@ KILL_S = 1.0
 
 
 class Warden:
-    def __init__(self, control: int, status: int, timeout_s: float, grace_s: float) -> None:
+    def __init__(self, control: int, status: int, until: float, grace_s: float) -> None:
         self._control = control
         self._status_pipe = status
-        self._until = time.monotonic() + timeout_s
+        self._until = until
         self._grace_s = grace_s
         self._pid = 0
         self._status: int | None = None
@@ -165,5 +165,5 @@ class Warden:
 
 
 def main() -> None:
-    control, status, timeout_s, grace_s, *words = sys.argv[1:]
-    Warden(int(control), int(status), float(timeout_s), float(grace_s)).run(words)
+    control, status, until, grace_s, *words = sys.argv[1:]
+    Warden(int(control), int(status), float(until), float(grace_s)).run(words)
