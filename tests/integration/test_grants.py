@@ -200,7 +200,9 @@ def test_operators_queries_run_as_they_are_with_the_search_path_of_a_fresh_sessi
     else:
         apply_script(admin)
         migrate(log_in(empty_database, admin, OWNER))
-    admin.execute("INSERT INTO queue.tasks (type, organization_id, site_url) VALUES ('crawl', 'o1', 'https://a.example')")
+    admin.execute(
+        "INSERT INTO queue.tasks (type, organization_id, site_url) VALUES ('crawl', 'o1', 'https://a.example')"
+    )
     for role in (OWNER, WORKER, READER):
         dsn = log_in(empty_database, admin, role).dsn
         with psycopg.connect(dsn, autocommit=True) as session:
@@ -225,7 +227,7 @@ def test_an_owner_without_rights_on_schema_public_is_told_how_to_get_them(
         migrate(log_in(empty_database, admin, OWNER))
     assert "jobctl db grants" in caught.value.hint
     apply_script(admin)
-    assert [each.version for each in migrate(log_in(empty_database, admin, OWNER))][0] == 3
+    assert migrate(log_in(empty_database, admin, OWNER))[0].version == 3
 
 
 def test_outsiders_may_not_even_connect(admin: psycopg.Connection) -> None:
