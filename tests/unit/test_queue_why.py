@@ -181,7 +181,7 @@ def test_its_turn_says_who_is_before_it() -> None:
     answer = judged(turn=Turn(1, 50))
     assert codes(answer) == ["turn"]
     assert "1 due task of its user before it" in answer.text
-    assert "users with due tasks (50) take turns" in answer.text
+    assert "users with waiting tasks (50) take turns" in answer.text
     assert "3 due tasks of its user" in judged(turn=Turn(3, 1)).text
 
 

@@ -57,8 +57,8 @@ class Running(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """`before` are due tasks of the same user that come earlier, `users` how many have due tasks. Counting stops at a
-    bound, and then there are at least so many."""
+    """`before` are due tasks of the same user that come earlier, `users` how many have tasks that wait. Counting stops
+    at a bound, and then there are at least so many."""
 
     before: int
     users: int

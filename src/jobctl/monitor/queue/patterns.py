@@ -37,7 +37,7 @@ class Failure(NamedTuple):
 
 
 class Pattern(NamedTuple):
-    """Failures that differ only in what was taken out; `task_id` is the latest task it was met with."""
+    """Failures that differ only in what was taken out; `task_id` is one of the tasks that met it, a late one."""
 
     error_class: str
     pattern: str

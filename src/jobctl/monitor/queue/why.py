@@ -71,8 +71,8 @@ def _waiting(facts: Facts) -> Iterator[Reason]:
         found.append(
             Reason(
                 "turn",
-                f"it waits for its turn: {_times(turn.before, 'due task')} of its user before it, and users with due "
-                f"tasks ({turn.users:,}) take turns",
+                f"it waits for its turn: {_times(turn.before, 'due task')} of its user before it, and users with "
+                f"waiting tasks ({turn.users:,}) take turns",
                 {"before_of_user": turn.before, "users": turn.users},
             )
         )
