@@ -7,7 +7,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 VIEWS = ("no_task_twice", "limits_held", "no_stuck_past_lease", "attempts_add_up")
-RUNNING = {"state": "running", "attempts": 1, "fence": 7, "worker": "vm2:41:1"}
+RUNNING = {"state": "running", "attempts": 1, "fence": 7, "worker": "vm2/41/1"}
 
 
 def make_task(conn: psycopg.Connection, type_: str = "crawl", **columns: Any) -> int:
@@ -26,7 +26,7 @@ def make_attempt(conn: psycopg.Connection, task_id: int, outcome: str = "failed"
         "user_id": "",
         "attempt": 1,
         "host": "vm2",
-        "worker": "vm2:41:1",
+        "worker": "vm2/41/1",
         "due_at": "now() - interval '30 s'",
         "claimed_at": "now() - interval '20 s'",
         "finished_at": "now() - interval '10 s'",

@@ -48,7 +48,7 @@ def test_a_cancelled_try_is_given_back_and_has_its_row(conn: psycopg.Connection)
     row = conn.execute(
         "SELECT attempt, outcome, error_class, host, worker, user_id FROM queue.attempts WHERE fence = 9"
     ).fetchone()
-    assert row == (2, "released", "Cancelled", "vm2", "vm2:41:1", "u1")
+    assert row == (2, "released", "Cancelled", "vm2", "vm2/41/1", "u1")
 
 
 COMPLETE = """
@@ -246,17 +246,26 @@ def test_a_twin_that_is_enqueued_at_this_moment_is_met_by_the_next_try(
     assert [(each.now, each.twin) for each in done] == [("cancelled", waiting)]
 
 
-def test_a_task_that_a_worker_takes_at_this_moment_is_not_blocked(database: Database, conn: psycopg.Connection) -> None:
+CLAIM = """
+UPDATE queue.tasks SET state = 'running', attempts = 1, fence = 7, worker = 'vm2/41/1', claimed_at = clock_timestamp(),
+    lease_until = clock_timestamp() + interval '1 minute' WHERE task_id = %s
+"""
+
+
+@pytest.mark.parametrize(("change", "expected"), [("block", "running"), ("cancel", "cancelled")])
+def test_a_task_that_a_worker_takes_at_this_moment_is_judged_as_running(
+    database: Database, conn: psycopg.Connection, change: str, expected: str
+) -> None:
     task_id = make_task(conn)
     with database.connect() as other:
         other.execute("BEGIN")
-        other.execute("UPDATE queue.tasks SET state = 'running', attempts = 1 WHERE task_id = %s", (task_id,))
+        other.execute(CLAIM, (task_id,))
         done: list[Changed] = []
-        block = partial(sweep.change_these, database, task_ids=[task_id], change=changes.block)
+        chosen = changes.block if change == "block" else partial(changes.cancel, message="by ops")
 
         def run() -> None:
             with database.connect() as mine:
-                done.extend(block(mine))
+                done.extend(sweep.change_these(database, mine, [task_id], chosen))
 
         thread = Thread(target=run)
         thread.start()
@@ -264,5 +273,6 @@ def test_a_task_that_a_worker_takes_at_this_moment_is_not_blocked(database: Data
             assert thread.is_alive()
         other.execute("COMMIT")
         thread.join(30)
-    assert done == []
-    assert state_of(conn, task_id) == "running"
+    assert before_and_after(done) == (set() if change == "block" else {("running", "cancelled")})
+    assert state_of(conn, task_id) == expected
+    assert broken(conn) == []

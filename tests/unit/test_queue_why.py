@@ -60,7 +60,7 @@ def codes(answer: Answer) -> list[str]:
 
 
 def ended(outcome: str, **more: Any) -> Try:
-    return Try(2, outcome, "vm2:41", AGO - timedelta(seconds=90), AGO, None, None)._replace(**more)
+    return Try(2, outcome, "vm2/41", AGO - timedelta(seconds=90), AGO, None, None)._replace(**more)
 
 
 def test_nothing_holds_a_due_task_whose_turn_it_is() -> None:
@@ -94,7 +94,7 @@ def test_a_pause_after_a_crash_counts_crashes_and_says_from_whom_it_was_taken() 
     assert "runs alone" in answer.reasons[1].text
     assert (
         answer.reasons[2].text
-        == "attempt 2 was taken from worker vm2:41 at 2026-03-01 11:55:00 UTC: lease ended at 11:54:00"
+        == "attempt 2 was taken from worker vm2/41 at 2026-03-01 11:55:00 UTC: lease ended at 11:54:00"
     )
 
 
@@ -211,14 +211,14 @@ def test_a_blocked_task_and_its_twin() -> None:
 
 
 def test_a_running_task_says_who_since_when_and_until() -> None:
-    running = {"state": "running", "worker": "vm2:41", "claimed_at": AGO, "lease_until": SOON, "attempts": 2}
+    running = {"state": "running", "worker": "vm2/41", "claimed_at": AGO, "lease_until": SOON, "attempts": 2}
     answer = judged(running, twin=9)
     assert codes(answer) == ["running", "twin"]
-    assert "worker vm2:41 runs it since 2026-03-01 11:55:00 UTC" in answer.text
+    assert "worker vm2/41 runs it since 2026-03-01 11:55:00 UTC" in answer.text
     assert "attempt 2; its lease lasts until 2026-03-01 12:05:00 UTC" in answer.text
     over = judged(running | {"lease_until": AGO})
     assert codes(over) == ["lease_over"]
-    assert "worker vm2:41 is silent: the lease of attempt 2 ended at 2026-03-01 11:55:00 UTC" in over.text
+    assert "worker vm2/41 is silent: the lease of attempt 2 ended at 2026-03-01 11:55:00 UTC" in over.text
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_cancelled_by_an_operator_or_for_a_newer_one() -> None:
 
 def test_a_finished_task_says_by_whom_and_in_how_long() -> None:
     answer = judged({"state": "succeeded", "finished_at": AGO, "attempts": 2}, last_try=ended("succeeded"))
-    assert "at 2026-03-01 11:55:00 UTC, attempt 2 by worker vm2:41 in 1m30s" in answer.text
+    assert "at 2026-03-01 11:55:00 UTC, attempt 2 by worker vm2/41 in 1m30s" in answer.text
     assert "its tries are no longer kept" in judged({"state": "succeeded", "finished_at": AGO}).text
 
 

@@ -33,18 +33,18 @@ class Changed(NamedTuple):
 # brings at its end is refused by the state.
 CANCEL = """
 WITH held AS MATERIALIZED (
-    SELECT t.task_id, t.state AS was FROM queue.tasks AS t
+    SELECT t.task_id, t.state AS was, t.fence, t.type, t.user_id, t.attempts, t.worker, t.worker_run_id, t.scheduled_at,
+        t.claimed_at, t.handler_version
+    FROM queue.tasks AS t
     WHERE t.task_id = ANY (%(task_ids)s) AND t.state IN ('queued', 'blocked', 'running')
     ORDER BY t.task_id FOR UPDATE
 ), tries AS (
     INSERT INTO queue.attempts (task_id, fence, type, user_id, attempt, host, worker, run_id, due_at, claimed_at,
         finished_at, outcome, error_class, error_message, handler_version)
-    SELECT t.task_id, t.fence, t.type, t.user_id, t.attempts, split_part(coalesce(t.worker, ''), ':', 1),
-        coalesce(t.worker, ''), t.worker_run_id, greatest(t.scheduled_at, 'epoch'),
-        coalesce(t.claimed_at, t.updated_at), clock_timestamp(), 'released', %(error_class)s, %(message)s,
-        t.handler_version
-    FROM held AS h JOIN queue.tasks AS t ON t.task_id = h.task_id
-    WHERE h.was = 'running'
+    SELECT h.task_id, h.fence, h.type, h.user_id, h.attempts, split_part(h.worker, '/', 1), h.worker, h.worker_run_id,
+        greatest(h.scheduled_at, 'epoch'), h.claimed_at, clock_timestamp(), 'released', %(error_class)s, %(message)s,
+        h.handler_version
+    FROM held AS h WHERE h.was = 'running'
 )
 UPDATE queue.tasks AS t
 SET state = 'cancelled', attempts = t.attempts - (h.was = 'running')::integer, lease_until = NULL,

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
+
+from jobctl.queue.enqueue import Request
 
 STATES = ("queued", "running", "succeeded", "failed", "blocked", "cancelled")
 
@@ -155,3 +157,18 @@ def attempts(conn: psycopg.Connection, task_id: int, *, limit: int) -> list[Atte
     """The latest tries, the latest first."""
     with conn.cursor(row_factory=class_row(Attempt)) as cursor:
         return cursor.execute(ATTEMPTS, {"task_id": task_id, "limit": limit}).fetchall()
+
+
+WAITING = """
+SELECT task_id FROM queue.tasks WHERE state = 'queued' AND type = %(type)s AND dedupe_key = %(dedupe_key)s
+"""
+JUST_INSERTED = "SELECT currval(pg_get_serial_sequence('queue.tasks', 'task_id'))"
+
+
+def just_enqueued(conn: psycopg.Connection, request: Request, *, is_new: bool) -> int | None:
+    """The one task that was enqueued a moment ago in this transaction, or the one that took its content."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        if request.dedupe_key is not None:
+            parameters = {"type": request.type, "dedupe_key": request.dedupe_key}
+            return cursor.execute(WAITING, parameters).fetchone()
+        return cursor.execute(JUST_INSERTED).fetchone() if is_new else None

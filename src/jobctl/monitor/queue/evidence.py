@@ -1,14 +1,20 @@
 """The facts that `why` judges, asked of the database in a few questions that read little, however long the queue is."""
 
+import socket
 from collections.abc import Set as AbstractSet
 from datetime import datetime
+from importlib.metadata import entry_points
 from typing import NamedTuple
 
 import psycopg
 from psycopg.rows import class_row, scalar_row
 
+from jobctl.accounts import current_user
 from jobctl.monitor.queue.facts import Facts, Limit, Policy, Running, TaskFacts, Try, Turn, Workers
+from jobctl.queue.handler import GROUP
 from jobctl.schedule import pauses, registry
+from jobctl.schedule.installed import read_installed
+from jobctl.settings_queue import TypePolicy
 
 JOB = "work"
 MOST_BEFORE = 10_000  # of a user's tasks, and of users, that are counted
@@ -22,6 +28,13 @@ class Here(NamedTuple):
     handlers: AbstractSet[str]
     policy: Policy
     lines: int
+
+
+def here(policy: TypePolicy) -> Here:
+    """As this host's settings, packages and crontabs have it."""
+    handlers = frozenset(point.name for point in entry_points(group=GROUP))
+    lines = sum(line.job == JOB for line in read_installed(current_user()))
+    return Here(socket.gethostname(), handlers, Policy(policy.max_attempts, policy.crash_limit), lines)
 
 
 TASK = """

@@ -16,6 +16,7 @@ from jobctl.monitor.queue.patterns import Failure
 from jobctl.monitor.queue.quantiles import BUCKETS_PER_E, SHORTEST_S, Quantiles, quantiles
 
 OUTCOMES = ("succeeded", "failed", "timeout", "crashed", "snoozed", "released")
+ENOUGH = 50_000  # tries for their percentiles; of more a share is taken
 MOST_FAILURES = 20_000  # that are looked at for patterns, the latest
 
 
@@ -58,7 +59,7 @@ class Tries(NamedTuple):
     run: Quantiles | None
 
     @property
-    def ended(self) -> int:
+    def number(self) -> int:
         return sum(self.outcomes.values())
 
 
@@ -104,48 +105,57 @@ def standing(conn: psycopg.Connection, window: Window) -> Standing:
     return Standing(backlog, Flow(sum(row[5] for row in rows), sum(row[6] for row in rows)))
 
 
-# One pass, and nothing is sorted: times are counted in buckets (see `quantiles`), and the counts are few.
-TRIES = """
-SELECT r.type, grouping(r.outcome, r.wait, r.run) AS set, r.outcome, r.wait, r.run, sum(r.tries)::bigint
+COUNTS = """
+SELECT a.type, a.outcome, count(*) FROM queue.attempts AS a
+WHERE a.finished_at >= %(since)s AND a.finished_at <= %(until)s AND (%(type)s::text IS NULL OR a.type = %(type)s)
+GROUP BY a.type, a.outcome
+"""
+# Nothing is sorted: times are counted in buckets (see `quantiles`). Of very many tries each task's go in or stay out by
+# a hash of its number.
+TIMES = """
+SELECT r.type, grouping(r.run) = 1 AS is_wait, coalesce(r.wait, r.run), count(*)
 FROM (
-    SELECT a.type, a.outcome, count(*) AS tries,
-        CASE WHEN a.outcome = ANY (%(timed)s) THEN
-            floor(ln(greatest(date_part('epoch', a.claimed_at - a.due_at), %(shortest_s)s)) * %(per_e)s)::integer
-        END AS wait,
-        CASE WHEN a.outcome = ANY (%(timed)s) THEN
-            floor(ln(greatest(date_part('epoch', a.finished_at - a.claimed_at), %(shortest_s)s)) * %(per_e)s)::integer
-        END AS run
+    SELECT a.type,
+        floor(%(per_e)s * ln(greatest(%(shortest_s)s, date_part('epoch', a.claimed_at - a.due_at))))::integer AS wait,
+        floor(%(per_e)s * ln(greatest(%(shortest_s)s, date_part('epoch', a.finished_at - a.claimed_at))))::integer
+            AS run
     FROM queue.attempts AS a
     WHERE a.finished_at >= %(since)s AND a.finished_at <= %(until)s AND (%(type)s::text IS NULL OR a.type = %(type)s)
-    GROUP BY a.type, a.outcome, wait, run
+      AND a.outcome IN ('succeeded', 'failed', 'timeout', 'crashed') AND hashint8(a.task_id) & %(mask)s = 0
 ) AS r
-GROUP BY GROUPING SETS ((r.type, r.outcome), (r.type, r.wait), (r.type, r.run))
+GROUP BY GROUPING SETS ((r.type, r.wait), (r.type, r.run))
 """
-TIMED = ("succeeded", "failed", "timeout", "crashed")
-_OUTCOME, _WAIT, _RUN = 0b011, 0b101, 0b110  # what `grouping` says of each set
 
 
-def tries(conn: psycopg.Connection, window: Window) -> list[Tries]:
-    """Of all types first, then of each."""
-    parameters = {"timed": list(TIMED), "shortest_s": SHORTEST_S, "per_e": BUCKETS_PER_E}
+class Ended(NamedTuple):
+    """All types first, then each. Percentiles rest on this share of the tries."""
+
+    tries: tuple[Tries, ...]
+    sampled_share: float
+
+
+def ended(conn: psycopg.Connection, window: Window, *, enough: int = ENOUGH) -> Ended:
     outcomes: dict[str | None, Counter[str]] = defaultdict(Counter)
-    waits: dict[str | None, Counter[int]] = defaultdict(Counter)
-    runs: dict[str | None, Counter[int]] = defaultdict(Counter)
-    for type_, which, outcome, wait, run, number in conn.execute(TRIES, window._asdict() | parameters):
+    for type_, outcome, number in conn.execute(COUNTS, window._asdict()):
         for whose in (None, type_):
-            if which == _OUTCOME:
-                outcomes[whose][outcome] += number
-            elif which == _WAIT and wait is not None:
-                waits[whose][wait] += number
-            elif which == _RUN and run is not None:
-                runs[whose][run] += number
-    types = sorted(type_ for type_ in outcomes if type_ is not None)
-    return [
+            outcomes[whose][outcome] += number
+    mask = (1 << max(0, (outcomes[None].total() // enough).bit_length() - 1)) - 1
+    parameters = {"shortest_s": SHORTEST_S, "per_e": BUCKETS_PER_E, "mask": mask}
+    times: dict[tuple[str | None, bool], Counter[int]] = defaultdict(Counter)
+    for type_, is_wait, bucket, number in conn.execute(TIMES, window._asdict() | parameters):
+        for whose in (None, type_):
+            times[whose, is_wait][bucket] += number
+    types = (None, *sorted(type_ for type_ in outcomes if type_ is not None))
+    tries = tuple(
         Tries(
-            type_, {name: outcomes[type_][name] for name in OUTCOMES}, quantiles(waits[type_]), quantiles(runs[type_])
+            type_,
+            {name: outcomes[type_][name] for name in OUTCOMES},
+            quantiles(times[type_, True]),
+            quantiles(times[type_, False]),
         )
-        for type_ in (None, *types)
-    ]
+        for type_ in types
+    )
+    return Ended(tries, 1 / (mask + 1))
 
 
 LOADS = """
