@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -79,7 +80,7 @@ def test_what_why_calls_ready_is_what_a_claim_takes_and_no_other(conn: psycopg.C
     mine = [make_task(conn, user_id="u1") for _ in range(3)]
     theirs = make_task(conn, user_id="u2")
     later = make_task(conn, user_id="u3", scheduled_at="now() + interval '1 hour'")
-    claimer = Claimer(["crawl"], worker="vm1/1/1", run_id=None, lease_s=60)
+    claimer = Claimer(["crawl"], worker="vm1/1/1", run_id=uuid4(), lease_s=60)
     claimed = [task.task_id for task in claimer.claim(conn, 10)]
     assert claimed == mine[:2]
     assert {task_id: codes(conn, task_id)[0] for task_id in (mine[0], mine[2], theirs, later)} == {
@@ -258,7 +259,7 @@ FROM (SELECT g, now() - (%(many)s - g) * interval '10 s' AS f FROM generate_seri
 
 @pytest.fixture
 def many(database: Database) -> psycopg.Connection:
-    """Half a million seconds of tries, as they came in."""
+    """Tries of two weeks, as they came in."""
     conn = database.connect(limits=NO_LIMITS)
     conn.execute(MANY, {"many": 150_000})
     conn.execute("VACUUM ANALYZE queue.attempts")
