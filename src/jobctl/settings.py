@@ -109,6 +109,12 @@ def _table_of_embeddings(value: object) -> object:
     return read_embeddings(value)
 
 
+def _tokens(value: object) -> object:
+    from jobctl.settings_outside import checked_tokens
+
+    return checked_tokens(value)
+
+
 def _addresses(value: object) -> object:
     if not isinstance(value, str | list | tuple):
         raise ValueError("is not a list of e-mail addresses")  # noqa: TRY004 - pydantic collects only ValueError
@@ -242,6 +248,7 @@ class Settings(BaseModel):
     queue: Annotated[Any, BeforeValidator(_table_of_queue)] = None
     slot: AwareDatetime | None = None
     heartbeat_urls: Annotated[SecretStr | None, BeforeValidator(_urls_by_job)] = None
+    endpoint_tokens: Annotated[SecretStr | None, BeforeValidator(_tokens)] = None
 
     memory_limit_mb: Annotated[int, Field(ge=32)] = 120
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 5_000
@@ -280,11 +287,20 @@ class Settings(BaseModel):
         """Every secret in the clear, for the redactor and nobody else."""
         values = (getattr(self, name) for name in SECRETS)
         texts = tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
-        return (*texts, *self.heartbeat_url_of_job().values())
+        of_queue = self.queue.secrets() if self.queue is not None else ()
+        return (*texts, *self.heartbeat_url_of_job().values(), *self.endpoint_token_of().values(), *of_queue)
 
     def heartbeat_url_of_job(self) -> Mapping[str, str]:
         """Where each job's begin and end are told, by job or `job/scope`."""
         return _pairs(self.heartbeat_urls.get_secret_value()) if self.heartbeat_urls is not None else {}
+
+    def endpoint_token_of(self) -> Mapping[str, str]:
+        """What each endpoint of the queue is asked with, by the endpoint's name."""
+        if self.endpoint_tokens is None:
+            return {}
+        from jobctl.settings_outside import read_tokens
+
+        return read_tokens(self.endpoint_tokens.get_secret_value())
 
 
 SECRETS: Final = frozenset(
@@ -475,6 +491,24 @@ def _together_faults(settings: Settings, found: Found) -> list[Fault]:
                 "set SLACK_WEBHOOK_URL or ENABLE_SLACK_ALERTS=false",
             )
         )
+    if not faulty & {"queue", "endpoint_tokens"}:
+        faults += _token_faults(settings, origin("endpoint_tokens"))
+    return faults
+
+
+def _token_faults(settings: Settings, origin: str) -> list[Fault]:
+    """A token nobody uses is a misspelt name: the endpoint would be asked without any."""
+    faults: list[Fault] = []
+    for name in settings.endpoint_token_of():
+        endpoints = settings.queue_settings.endpoints
+        if name not in endpoints:
+            meant = did_you_mean(name, endpoints, cutoff=0.6)
+            mend = f"did you mean {meant}?" if meant else f"add [queue.endpoints.{name}] or remove the token"
+            message = f"JOBCTL_ENDPOINT_TOKENS names {name!r}, which is not an endpoint"
+            faults.append(Fault("endpoint_tokens", origin, message, mend))
+        elif endpoints[name].url is None:
+            message = f"JOBCTL_ENDPOINT_TOKENS has a token for {name!r}, which has no url to whose host it could go"
+            faults.append(Fault("endpoint_tokens", origin, message, f"add url to [queue.endpoints.{name}]"))
     return faults
 
 

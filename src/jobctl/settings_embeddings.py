@@ -46,6 +46,10 @@ class EmbeddingSettings(BaseModel):
     batch_size: Annotated[int, Field(ge=1, le=2_048)] = 256
     timeout_s: Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)] = 30.0
 
+    def shown(self) -> dict[str, object]:
+        """What was set, for people."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
 
 def read_embeddings(value: object) -> EmbeddingSettings:
     """Raises ValueError with every fault of the table, in an operator's words."""

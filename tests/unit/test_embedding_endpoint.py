@@ -1,23 +1,21 @@
 """The endpoint that speaks OpenAI's /v1/embeddings, asked over the loopback."""
 
 import json
-from datetime import timedelta
-from email.utils import format_datetime
 
 import pytest
 
 from bench_embeddings import FakeEndpoint, Reply, error_reply, vector_for, vectors_reply
-from jobctl import clock
-from jobctl.embeddings.endpoint import PROBE, Endpoint, post_once
+from jobctl.embeddings.endpoint import PROBE, Endpoint
 from jobctl.embeddings.provider import Busy, NoVector
 from jobctl.errors import ConfigurationError
+from jobctl.jobs.embedding_model import post
 
 KEY = "sk-c4n4ry-c4n4ry"
 
 
 def provider(endpoint: FakeEndpoint, *, batch_size: int = 256, dimensions: int | None = None) -> Endpoint:
     return Endpoint(
-        endpoint.url, "m", api_key=KEY, dimensions=dimensions, batch_size=batch_size, timeout_s=5, post=post_once
+        endpoint.url, "m", api_key=KEY, dimensions=dimensions, batch_size=batch_size, timeout_s=5, post=post
     )
 
 
@@ -77,19 +75,6 @@ def test_endpoint_that_is_busy_is_tried_again_later(status: int) -> None:
             provider(endpoint).embed(["a"])
         assert caught.value.retry_after_s == 7.0
         assert len(endpoint.bodies) == 1
-
-
-def test_retry_after_may_be_a_date_or_nothing() -> None:
-    later = format_datetime(clock.utc_now() + timedelta(seconds=100), usegmt=True)
-    for value, least, most in ((later, 90.0, 101.0), ("Mon, 01 Jan 2001 00:00:00 GMT", 0.0, 0.0)):
-        with FakeEndpoint(lambda asked, value=value: error_reply(503, Retry_After=value)) as endpoint:
-            with pytest.raises(Busy) as caught:
-                provider(endpoint).embed(["a"])
-            assert caught.value.retry_after_s is not None and least <= caught.value.retry_after_s <= most
-    with FakeEndpoint(lambda asked: error_reply(503, Retry_After="soon")) as endpoint:
-        with pytest.raises(Busy) as caught:
-            provider(endpoint).embed(["a"])
-        assert caught.value.retry_after_s is None
 
 
 @pytest.mark.parametrize(("status", "hint"), [(401, "API_KEY"), (403, "API_KEY"), (404, "url and model"), (301, "url")])

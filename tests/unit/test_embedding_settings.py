@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from jobctl.embeddings.chosen import provider_of
+from jobctl.jobs.embedding_model import provider_of
 from jobctl.settings import InvalidSettings, Settings, load
 
 HTTP = '[embeddings]\nprovider = "http"\nurl = "https://e.example/v1"\nmodel = "m"\n'

@@ -45,11 +45,11 @@ def search(
     from jobctl.cli.session import current_settings, open_database
     from jobctl.db.sqlstate import translated
     from jobctl.embeddings import store
-    from jobctl.embeddings.chosen import provider_of
     from jobctl.embeddings.provider import NoVector
     from jobctl.embeddings.search import search as search_items
     from jobctl.embeddings.vector import dimensions
     from jobctl.errors import UsageError
+    from jobctl.jobs.embedding_model import provider_of
 
     if not question.strip():
         raise UsageError("the question is empty", hint="say in words what is looked for")

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from jobctl.embeddings.endpoint import Post
 
 
-def provider_of(settings: Settings, post: "Post | None" = None) -> Provider:
-    """The provider that the settings name. Threads may share it. Raises ConfigurationError."""
+def provider_of(settings: Settings, post: "Post") -> Provider:
+    """An endpoint is asked through `post`. Threads may share what it gives. Raises ConfigurationError."""
     chosen = settings.embedding_settings
     if chosen.provider == "http":
-        from jobctl.embeddings.endpoint import Endpoint, post_once
+        from jobctl.embeddings.endpoint import Endpoint
 
         key = settings.embeddings_api_key
         if chosen.url is None or chosen.model is None:
@@ -29,7 +29,7 @@ def provider_of(settings: Settings, post: "Post | None" = None) -> Provider:
             dimensions=chosen.dimensions,
             batch_size=chosen.batch_size,
             timeout_s=chosen.timeout_s,
-            post=post or post_once,
+            post=post,
         )
     from jobctl.embeddings import packaged
 

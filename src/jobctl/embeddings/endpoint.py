@@ -11,12 +11,10 @@ finite, and not zero.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from jobctl import clock
 from jobctl.embeddings.provider import Busy, Check, NoVector
 from jobctl.embeddings.vector import Vector, unit
 from jobctl.errors import ConfigurationError, DependencyUnavailable
@@ -24,22 +22,22 @@ from jobctl.errors import ConfigurationError, DependencyUnavailable
 TOO_LARGE: Final = 413
 ABOUT_THE_INPUT: Final = frozenset({400, 422})
 TRY_LATER: Final = frozenset({408, 409, 425, 429})
-LARGEST_ANSWER: Final = 1 << 26
 PROBE: Final = "word"
 _TOLD: Final = 200  # characters of an endpoint's own words
 _HINT_OF_KEY: Final = "set JOBCTL_EMBEDDINGS_API_KEY to a key that is valid there"
 
 
 class Answer(NamedTuple):
-    """`headers` by their names in small letters."""
+    """`retry_after_s` is what its header Retry-After says, if it has one."""
 
     status: int
-    headers: Mapping[str, str]
+    retry_after_s: float | None
     body: bytes
 
 
 Post = Callable[[str, Mapping[str, str], bytes, float, Check], Answer]
-"""One POST of (url, headers, body) within seconds. Raises DependencyUnavailable when no whole answer comes."""
+"""One POST of (url, headers, body) within seconds, without redirects. Raises DependencyUnavailable when no whole answer
+comes, and ConfigurationError when none can."""
 
 
 class Endpoint:
@@ -97,7 +95,7 @@ class Endpoint:
     def _failure(self, answer: Answer) -> DependencyUnavailable | ConfigurationError:
         told = f"the embedding endpoint {self._host} answered {_told(answer)}"
         if answer.status in TRY_LATER or answer.status >= 500:
-            return Busy(told, retry_after_s=_retry_after_s(answer.headers.get("retry-after", "")))
+            return Busy(told, retry_after_s=answer.retry_after_s)
         if answer.status in (401, 403):
             return ConfigurationError(told, hint=_HINT_OF_KEY)
         return ConfigurationError(told, hint="check url and model of [embeddings] in jobctl.toml")
@@ -154,50 +152,3 @@ def _told(answer: Answer) -> str:
         text = message if isinstance(message, str) else text
     words = " ".join(text.split())[:_TOLD]
     return f"HTTP {answer.status}" + (f": {words}" if words else "")
-
-
-def _retry_after_s(value: str) -> float | None:
-    """Seconds or a date, as HTTP has both."""
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        until = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (until - clock.utc_now()).total_seconds()) if until.tzinfo is not None else None
-
-
-def post_once(url: str, headers: Mapping[str, str], body: bytes, timeout_s: float, check: Check) -> Answer:
-    """By the standard library: no redirects, no proxies, and an answer of bounded size."""
-    import ssl
-    from http.client import HTTPConnection, HTTPException, HTTPSConnection
-
-    check()
-    address = urlsplit(url)
-    host = address.hostname or ""
-    until = clock.monotonic() + timeout_s
-    conn = (
-        HTTPSConnection(host, address.port, timeout=timeout_s, context=ssl.create_default_context())
-        if address.scheme == "https"
-        else HTTPConnection(host, address.port, timeout=timeout_s)
-    )
-    try:
-        conn.request("POST", address.path + (f"?{address.query}" if address.query else ""), body, dict(headers))
-        response = conn.getresponse()
-        read = bytearray()
-        while chunk := response.read1(1 << 16):
-            read += chunk
-            if len(read) > LARGEST_ANSWER:
-                raise ConfigurationError(f"the answer of {address.netloc} is larger than {LARGEST_ANSWER >> 20} MB")
-            if clock.monotonic() > until:
-                raise TimeoutError(f"no whole answer within {timeout_s:g} s")
-        if response.length:  # what was promised and did not come
-            raise ConnectionError("the answer was cut")
-        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, bytes(read))
-    except (OSError, HTTPException) as error:
-        raise Busy(
-            f"the embedding endpoint {address.netloc} gave no answer: {error or type(error).__name__}",
-            hint="check that it runs, and url of [embeddings] in jobctl.toml",
-        ) from error
-    finally:
-        conn.close()

@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from jobctl.embeddings import store
-from jobctl.embeddings.chosen import provider_of
 from jobctl.embeddings.provider import Busy, NoVector, Provider
 from jobctl.embeddings.store import Model, Pending, Row
 from jobctl.embeddings.text import text_hash, text_of
 from jobctl.embeddings.vector import Vector, dimensions
 from jobctl.errors import ConfigurationError, DependencyUnavailable, JobctlError
+from jobctl.jobs.embedding_model import provider_of
 from jobctl.queue.handler import Context, NotRecoverable, Recoverable, Result, Snooze
 from jobctl.queue.task import Task
 
