@@ -149,6 +149,10 @@ def plain_arrays(conn: psycopg.Connection) -> None:
     conn.execute("ALTER TABLE core.embeddings ALTER COLUMN vector TYPE real[] USING vector::real[]")
 
 
+def has_pgvector(conn: psycopg.Connection) -> bool:
+    return conn.execute("SELECT FROM pg_available_extensions WHERE name = 'vector'").fetchone() is not None
+
+
 # An endpoint -------------------------------------------------------------------------------------------------------
 
 Reply = tuple[int, Mapping[str, str], bytes]

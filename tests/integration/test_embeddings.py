@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from bench_embeddings import Embedding, Model, plain_arrays, vector_for
+from bench_embeddings import Embedding, Model, has_pgvector, plain_arrays, vector_for
 from bench_ingest import Ingest, NewSource, Source
 from jobctl.branches import store as branches
 from jobctl.branches.removal import remove
@@ -457,7 +457,3 @@ def test_index_is_that_which_the_search_uses(
     conn.execute("SELECT pg_stat_force_next_flush()")
     used = conn.execute("SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = %s", (made.name,)).fetchone()
     assert used == (1,)
-
-
-def has_pgvector(conn: psycopg.Connection) -> bool:
-    return conn.execute("SELECT FROM pg_available_extensions WHERE name = 'vector'").fetchone() is not None
