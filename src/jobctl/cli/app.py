@@ -6,6 +6,7 @@ from jobctl.cli import (
     db_commands,
     doctor_command,
     job_commands,
+    retry_command,
     schedule_commands,
     slot_commands,
     wrap_command,
@@ -14,6 +15,7 @@ from jobctl.cli.root import root_app
 
 app = root_app()
 job_commands.add_to(app)
+retry_command.add_to(app)
 wrap_command.add_to(app)
 app.command("slots", epilog=slot_commands.SLOTS_EXAMPLE)(slot_commands.slots)
 app.command("pause", epilog=slot_commands.PAUSE_EXAMPLE)(slot_commands.pause)

@@ -5,7 +5,7 @@ import shlex
 import socket
 import sys
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -149,7 +149,23 @@ def _print(report: RunReport, output: Output, name: str) -> None:
             render.print_text(line)
 
 
+PUT_RIGHT = (
+    ("stuck_recovered", "taken from workers that were lost"),
+    ("stuck_failed", "of these at their crash limit"),
+    ("stale_cancelled", "embeddings cancelled that nobody needs"),
+    ("requeued", "failed tasks requeued"),
+    ("superseded", "cancelled, for a newer request waits"),
+    ("withheld", "failed tasks wait until their type does better"),
+    ("failures_last_hour", "tasks failed in the last hour and have not succeeded since"),
+    ("pruned", "finished tasks deleted"),
+    ("drained", "due tasks worked off"),
+)
 ADD_UP = ("inserted", "updated", "unchanged", "rejected", "skipped")
+
+
+def _put_right(counts: Mapping[str, int]) -> list[str]:
+    lines = [f"    {counts[name]:,} {said}" for name, said in PUT_RIGHT if counts.get(name)]
+    return lines or ["    nothing was wrong"]
 
 
 def summary(report: RunReport) -> list[str]:
@@ -171,6 +187,8 @@ def summary(report: RunReport) -> list[str]:
             ]
             if "lag_s" in scope.metrics:
                 lines.append(f"    the newest record was {scope.metrics['lag_s']:,.0f} s old when it was in")
+        if "requeued" in scope.counts:
+            lines += _put_right(scope.counts)
         if scope.counts.get("withdrawn") or scope.counts.get("enqueued"):
             lines.append(f"    {scope.counts['withdrawn']:,} withdrawn, {scope.counts['enqueued']:,} embeddings queued")
         lines += [f"    {note}" for note in scope.notes]
