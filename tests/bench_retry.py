@@ -17,6 +17,7 @@ from jobctl import clock
 from jobctl.db.connection import Database
 from jobctl.jobs.retry_failed import job
 from jobctl.jobs.retry_failed.job import Options
+from jobctl.redact import Redactor
 from jobctl.runtime.guard import Grant, Guard
 from jobctl.runtime.outcome import Outcome, ScopeReport
 from jobctl.runtime.run import Run
@@ -180,7 +181,7 @@ class RetryFailed:
             keep_alert=self._keep,
         )
         settings = Settings(data_dir=Path("/nonexistent"), embed_model_version="m2", queue=read_queue(self.queue))
-        asked = Options(settings=settings, ends_at=clock.monotonic() + 60, draw=random.Random(seed).random)
+        asked = Options(settings, Redactor(()), ends_at=clock.monotonic() + 60, draw=random.Random(seed).random)
         try:
             return job.retry_failed(run, replace(asked, **options))
         finally:

@@ -1,7 +1,7 @@
 """`jobctl retry-failed`: what cron calls hourly to put the queue right, and an operator to give tasks another try."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from jobctl.cli.options import (
     ScheduledOption,
     VerboseOption,
 )
+
+if TYPE_CHECKING:
+    from jobctl.cli.run_command import ScopeReport
 
 JOB = "retry-failed"
 EXAMPLE = """Examples:\n
@@ -68,7 +71,7 @@ def retry_failed(
     second run at the same time is skipped."""
     from jobctl import clock
     from jobctl.cli import run_command
-    from jobctl.cli.session import current_settings
+    from jobctl.cli.session import current_settings, redactor
     from jobctl.cli.times import past
     from jobctl.errors import UsageError
 
@@ -83,6 +86,7 @@ def retry_failed(
 
         options = job.Options(
             settings=settings,
+            redactor=redactor(),
             ends_at=clock.monotonic() + max_runtime_s,
             types=tuple(dict.fromkeys(type_ or ())),
             since=failed_since,
@@ -102,8 +106,33 @@ def retry_failed(
         is_scheduled=scheduled,
         correlation_id=correlation_id,
         output=run_command.Output(as_json=json, verbose=verbose, quiet=quiet),
+        counted="tasks",
+        told=told_of_queue,
     )
     sys.exit(report.exit_code)
+
+
+SAID = (
+    ("stuck_recovered", "tasks taken from workers that were lost"),
+    ("stuck_failed", "of these failed for good, at their crash limit"),
+    ("stale_cancelled", "embeddings cancelled that nobody needs"),
+    ("requeued", "failed tasks requeued"),
+    ("superseded", "failed tasks cancelled, for a newer request waits"),
+    ("withheld", "failed tasks wait until their type does better"),
+    ("failures_last_hour", "tasks failed in the last hour, not mended since"),
+    ("pruned", "finished tasks deleted"),
+    ("drained", "due tasks worked off"),
+)
+
+
+def told_of_queue(scope: "ScopeReport") -> list[str]:
+    """What a run put right, in lines that fit a terminal."""
+    from jobctl.cli.run_command import status_line
+    from jobctl.runtime.outcome import COMPLETED
+
+    lines = [] if scope.status == COMPLETED else [status_line(scope)]
+    lines += [f"  {scope.counts[name]:,} {said}" for name, said in SAID if scope.counts.get(name)]
+    return lines or ["  nothing was wrong"]
 
 
 def add_to(app: typer.Typer) -> None:

@@ -20,19 +20,20 @@ import psycopg
 
 from jobctl import clock
 from jobctl.errors import JobctlError
-from jobctl.jobs.retry_failed import steps
+from jobctl.jobs.retry_failed import draining, steps
 from jobctl.jobs.retry_failed.progress import Progress
 from jobctl.queue.causes import Cause
 from jobctl.queue.prune import Cutoffs
 from jobctl.queue.rates import TypeTries
 from jobctl.queue.rescue import Rescued
+from jobctl.redact import Redactor
 from jobctl.runtime.outcome import Outcome
 from jobctl.runtime.run import Run
 from jobctl.settings import Settings
 
 COUNTS = (
     *("stuck_recovered", "stuck_failed", "stale_cancelled", "requeued", "superseded", "withheld"),
-    *("failures_last_hour", "alerts", "pruned", "pruned_attempts"),
+    *("failures_last_hour", "alerts", "pruned", "pruned_attempts", "drained"),
 )
 MOST_TOLD = 20  # stuck tasks that the report lists; the events have them all
 PRUNING_SHARE = 0.5  # of the time that is left then
@@ -44,6 +45,7 @@ class Options:
     nothing else is done. `ends_at` is by clock.monotonic; `draw` gives random numbers from 0 to below 1."""
 
     settings: Settings
+    redactor: Redactor
     ends_at: float
     types: Sequence[str] = ()
     since: datetime | None = None
@@ -53,7 +55,7 @@ class Options:
 
 
 def retry_failed(run: Run, options: Options) -> Outcome:
-    """Recover, cancel, requeue, tell and prune."""
+    """Recover, cancel, requeue, tell, prune, and work off what is due."""
     work = _RetryFailed(run, options)
     try:
         if options.task_ids:
@@ -82,6 +84,7 @@ class _RetryFailed:
 
     def do_all(self) -> None:
         step = self._progress.step
+        here = draining.types_here(self._progress, self._types)
         with self._progress.together():
             step("recover", self._recover)
             step("cancel stale", self._cancel_stale)
@@ -89,7 +92,11 @@ class _RetryFailed:
             step("requeue", self._requeue)
             if self._causes:
                 step("alert", self._alert)
+            if here and self._run.dry_run:
+                step("drain", lambda conn: draining.count_due(self._progress, conn, here))
         step("prune", self._prune)
+        if here and not self._run.dry_run:
+            self._progress.step_alone("drain", lambda: self._drain(here))
 
     def do_as_told(self) -> None:
         with self._progress.together():
@@ -98,7 +105,7 @@ class _RetryFailed:
             )
 
     def _recover(self, conn: psycopg.Connection) -> None:
-        self._stuck = steps.recover(self._progress, conn, self._queue, self._types)
+        self._stuck = steps.recover(self._progress, conn, self._queue, self._types, self._options.draw)
 
     def _cancel_stale(self, conn: psycopg.Connection) -> None:
         """Before the requeue: what nobody needs gets no other round."""
@@ -121,6 +128,10 @@ class _RetryFailed:
         until = clock.monotonic() + PRUNING_SHARE * (self._options.ends_at - clock.monotonic())
         finished = self._run.now - timedelta(seconds=self._queue.keep_finished_s)
         steps.prune(self._progress, conn, Cutoffs(finished, self._kept_from), self._types, until=until)
+
+    def _drain(self, types: Sequence[str]) -> None:
+        options = self._options
+        draining.drain(self._progress, options.settings, options.redactor, types, ends_at=options.ends_at)
 
     @property
     def _kept_from(self) -> datetime:

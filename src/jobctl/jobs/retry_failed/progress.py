@@ -53,20 +53,26 @@ class Progress:
                 self._shared = None
             raise psycopg.Rollback
 
-    def step(self, name: str, work: Callable[[psycopg.Connection], None]) -> bool:
-        """False: it failed, which is noted. Raises what ends the whole run."""
+    def step(self, name: str, work: Callable[[psycopg.Connection], None]) -> None:
+        """A step that fails is noted. Raises what ends the whole run."""
+
+        def connected() -> None:
+            with self._session() as conn:
+                work(conn)
+
+        self.step_alone(name, connected)
+
+    def step_alone(self, name: str, work: Callable[[], None]) -> None:
+        """The same without a connection."""
         self.run.stop.check()
         self.steps += 1
         try:
-            with self._session() as conn:
-                work(conn)
+            work()
         except Exception as error:
             self.run.stop.check()
             if isinstance(error, LockLost):
                 raise
             self._fail(name, error)
-            return False
-        return True
 
     @contextmanager
     def batch(self, conn: psycopg.Connection, *, wait_for_disk: bool = True) -> Generator[Counter[str], None, None]:

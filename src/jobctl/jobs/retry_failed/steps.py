@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import NamedTuple
 
 import psycopg
@@ -13,6 +14,7 @@ from jobctl.jobs.retry_failed.progress import Progress
 from jobctl.queue import failures, rescue, rounds, stale
 from jobctl.queue import prune as pruning
 from jobctl.queue import requeue as requeuing
+from jobctl.queue.backoff import pause_s
 from jobctl.queue.causes import Cause, causes
 from jobctl.queue.prune import Cutoffs
 from jobctl.queue.rates import TypeTries, is_down
@@ -31,22 +33,23 @@ MOST_TRIES = 3  # of a batch that met another writer
 
 
 def recover(
-    progress: Progress, conn: psycopg.Connection, queue: QueueSettings, types: Sequence[str] | None
+    progress: Progress,
+    conn: psycopg.Connection,
+    queue: QueueSettings,
+    types: Sequence[str] | None,
+    draw: Callable[[], float],
 ) -> list[Rescued]:
     """Tasks whose lease has ended wait again, or failed for good at their crash limit; says for each why."""
-    limits = {type_: policy.crash_limit for type_, policy in queue.types.items()}
     found: list[Rescued] = []
     while True:
         progress.run.stop.check()
+        batch: list[Rescued] = []
         with progress.batch(conn) as made:
-            batch = rescue.rescue(
-                conn,
-                limits,
-                queue.defaults.crash_limit,
-                pause_s=queue.defaults.backoff_base_s,
-                types=types,
-                limit=RESCUE_BATCH,
-            )
+            lost = sorted(rescue.find_lost(conn, types=types, limit=RESCUE_BATCH), key=lambda each: each.type)
+            for type_, of_type in groupby(lost, key=lambda each: each.type):
+                policy = queue.policy_of(type_)
+                pause = pause_s(1, base_s=policy.backoff_base_s, cap_s=policy.backoff_cap_s, share=draw())
+                batch += rescue.put_back(conn, list(of_type), {}, policy.crash_limit, pause_s=pause)
             made["stuck_recovered"] = len(batch)
             made["stuck_failed"] = sum(each.state == "failed" for each in batch)
         for each in batch:
