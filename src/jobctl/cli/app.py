@@ -9,6 +9,7 @@ from jobctl.cli import (
     items_commands,
     job_commands,
     queue_commands,
+    retry_command,
     schedule_commands,
     slot_commands,
     work_command,
@@ -18,6 +19,7 @@ from jobctl.cli.root import root_app
 
 app = root_app()
 job_commands.add_to(app)
+retry_command.add_to(app)
 work_command.add_to(app)
 wrap_command.add_to(app)
 app.command("slots", epilog=slot_commands.SLOTS_EXAMPLE)(slot_commands.slots)
