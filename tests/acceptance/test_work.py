@@ -12,6 +12,7 @@ import pytest
 from bench_pooler import pgbouncer, pooled
 from bench_postgres import wait_for
 from bench_runs import Base, Ended, NewRunner, Runner
+from bench_wire import Proxy, swallow_answer
 from bench_work import anew, broken_promises, enqueue, outcomes, own_server, prepare, restart, states
 
 ROW = "SELECT status, exit_code FROM ops.job_history WHERE correlation_id = %s"
@@ -241,6 +242,17 @@ def test_a_quiet_user_does_not_wait_behind_a_busy_one(base: Base, runner: Runner
     assert before <= 30, before
 
 
+def test_a_rate_spaces_starts_out_and_the_run_waits_for_it(base: Base, runner: Runner) -> None:
+    work = prepare(base, runner, types="[queue.types.noop]\nrate_per_minute = 240")
+    enqueue(base, "noop", count=12)
+    ended = work.run("--json")
+    assert report(ended)["counts"]["succeeded"] == 12, ended.said
+    assert (
+        base.one("SELECT count(DISTINCT fence) FROM queue.attempts") >= 3
+    )  # a second's worth at once, the rest spaced
+    assert base.one("SELECT max(claimed_at) - min(claimed_at) > interval '1.5 s' FROM queue.attempts")
+
+
 def test_max_tasks_ends_the_run_after_so_many(base: Base, work: Runner) -> None:
     enqueue(base, "noop", count=50)
     assert work.run("--max-tasks", "7").exit_code == 0
@@ -453,6 +465,24 @@ def test_a_database_restarted_in_mid_drain_loses_nothing_and_the_same_run_goes_o
         assert after.one("SELECT fence FROM ops.locks WHERE job = 'work'") >= 2
         assert broken_promises(after) == []
         after.conn.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("purpose", ["complete", "claim"])
+def test_a_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten(
+    purpose: str, base: Base, proxy: Proxy, work: Runner
+) -> None:
+    enqueue(base, "note", count=60)
+    what = {"complete": "INSERT INTO queue.attempts", "claim": "COMMIT"}[purpose]
+    swallow_answer(proxy, purpose, lambda link, text: what in text and bool(base.all("SELECT FROM bench.done")))
+    ended = work.run("--json", url=proxy.url)
+    assert ended.exit_code == 0, ended.said
+    assert len(proxy.links_of(purpose)) == 2, "the answer was not swallowed"
+    assert report(ended)["counts"]["succeeded"] == 60
+    assert states(base) == {"succeeded": 60}
+    assert outcomes(base) == {"succeeded": 60}
+    assert base.one("SELECT count(*) FROM bench.done") == 60
+    assert broken_promises(base) == []
 
 
 @pytest.mark.slow
