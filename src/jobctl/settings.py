@@ -29,6 +29,7 @@ from jobctl.settings_schedules import ScheduleSettings, read_schedules
 from jobctl.settings_sources import PREFIX, Fault, Found, Names, Value, did_you_mean, expand, find, user_directory
 
 if TYPE_CHECKING:
+    from jobctl.settings_embeddings import EmbeddingSettings
     from jobctl.settings_queue import QueueSettings
 
 DEFAULT_MAX_RUNTIME_S: Final[Mapping[str, int]] = {
@@ -100,6 +101,12 @@ def _table_of_queue(value: object) -> object:
     from jobctl.settings_queue import read_queue  # only where there is a table: most starts have no use for it
 
     return read_queue(value)
+
+
+def _table_of_embeddings(value: object) -> object:
+    from jobctl.settings_embeddings import read_embeddings
+
+    return read_embeddings(value)
 
 
 def _tokens(value: object) -> object:
@@ -249,6 +256,8 @@ class Settings(BaseModel):
     max_withdraw_share: Share = 0.2
     h3_resolution: Annotated[int, Field(ge=0, le=15)] = 8
     embed_model_version: Annotated[str, Field(pattern=r"^[!-\[\]-~]+$")] = "wordllama-256-v1"
+    embeddings: Annotated[Any, BeforeValidator(_table_of_embeddings)] = None
+    embeddings_api_key: SecretStr | None = None
     run_as_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]*\$?$")] = "jobctl"
 
     @property
@@ -262,6 +271,13 @@ class Settings(BaseModel):
         from jobctl.settings_queue import QueueSettings
 
         return self.queue if self.queue is not None else QueueSettings()
+
+    @property
+    def embedding_settings(self) -> "EmbeddingSettings":
+        """The table `embeddings` of the config file, with its defaults."""
+        from jobctl.settings_embeddings import EmbeddingSettings
+
+        return self.embeddings if self.embeddings is not None else EmbeddingSettings()
 
     def max_runtime_of(self, job: str) -> int:
         """Seconds after which a run of `job` is ended."""
@@ -438,7 +454,7 @@ def _plain(kind: str, context: Mapping[str, object], text: str) -> str:
 def _fault(name: str, value: Value, text: str) -> Fault:
     """A bad value, shown unless it is secret or the text shows it already."""
     said = ENV_NAMES[name] if not value.origin.startswith("config file") else name
-    is_told = name in SECRETS or name in ("schedules", "queue") or repr(value.raw) in text
+    is_told = name in SECRETS or name in ("schedules", "queue", "embeddings") or repr(value.raw) in text
     shown = "" if is_told else f" (it is {str(value.raw)[:80]!r})"
     default: object = Settings.model_fields[name].default
     known = "" if name in SECRETS or default is None or default == () or isinstance(default, Mapping) else str(default)

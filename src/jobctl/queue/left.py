@@ -20,6 +20,27 @@ def is_anything_left(conn: psycopg.Connection, types: Collection[str]) -> bool:
     return row is not None and row[0]
 
 
+# Only a rate makes a type's tasks wait for the clock alone.
+PACED = """
+SELECT EXISTS (
+    SELECT FROM queue.limits AS l
+    WHERE l.kind = 'type' AND l.rate_per_minute IS NOT NULL AND coalesce(l.running, 1) > 0
+        AND l.next_start_at > statement_timestamp() AND l.name = ANY (%(types)s::text::text[])
+        AND EXISTS (
+            SELECT FROM queue.tasks AS t
+            WHERE t.state = 'queued' AND t.type = l.name AND t.scheduled_at <= statement_timestamp()
+                AND t.user_id NOT IN (SELECT u.name FROM queue.limits AS u WHERE u.kind = 'user' AND u.running = 0)
+        )
+)
+"""
+
+
+def is_paced(conn: psycopg.Connection, types: Collection[str]) -> bool:
+    """Whether tasks of these types are due and wait for nothing but their type's rate."""
+    row = conn.execute(PACED, {"types": arrays.of_texts(types)}).fetchone()
+    return row is not None and row[0]
+
+
 WITHOUT_HANDLER = """
 SELECT t.type, count(*) FROM queue.tasks AS t
 WHERE t.state = 'queued' AND t.scheduled_at <= statement_timestamp() AND t.type <> ALL (%(types)s::text::text[])
