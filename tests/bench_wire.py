@@ -238,23 +238,3 @@ def _message(sock: socket.socket) -> tuple[bytes, bytes] | None:
         return None
     body = _exactly(sock, struct.unpack("!i", head[1:])[0] - 4)
     return None if body is None else (head[:1], body)
-
-
-def swallow_answer(proxy: Proxy, purpose: str, wanted: Callable[[Link, str], bool]) -> None:
-    """The first such statement is carried out; its answer never arrives, and the connection is gone."""
-    marked: list[Link] = []
-
-    def there(link: Link, kind: bytes, body: bytes) -> bool:
-        text = statement(kind, body)
-        if text and not marked and link.purpose == purpose and wanted(link, text):
-            marked.append(link)
-        return True
-
-    def back(link: Link, kind: bytes, body: bytes) -> bool:
-        if link not in marked:
-            return True
-        if kind == b"Z":
-            link.cut_client()
-        return False
-
-    proxy.from_client, proxy.from_server = there, back

@@ -19,7 +19,7 @@ from psycopg import sql
 from bench_postgres import TEST_SETTINGS, Bench, ask, fresh_bench, has_processes, wait_for
 from bench_runs import Base, Ended, NewBase, NewRunner, Runner, Started, size
 from bench_source import Source, State, differences, violations
-from bench_wire import Link, Proxy, statement, swallow_answer
+from bench_wire import Link, Proxy, statement
 from jobctl.db.connection import Database
 from jobctl.db.migrate import migrate
 
@@ -91,6 +91,26 @@ def _trials(new_base: NewBase, prepared: Prepared, count: int) -> Generator[list
 
 
 # Lost answers ----------------------------------------------------------------------------------------------------
+
+
+def swallow_answer(proxy: Proxy, purpose: str, wanted: Callable[[Link, str], bool]) -> None:
+    """The first such statement is carried out; its answer never arrives, and the connection is gone."""
+    marked: list[Link] = []
+
+    def there(link: Link, kind: bytes, body: bytes) -> bool:
+        text = statement(kind, body)
+        if text and not marked and link.purpose == purpose and wanted(link, text):
+            marked.append(link)
+        return True
+
+    def back(link: Link, kind: bytes, body: bytes) -> bool:
+        if link not in marked:
+            return True
+        if kind == b"Z":
+            link.cut_client()
+        return False
+
+    proxy.from_client, proxy.from_server = there, back
 
 
 @pytest.mark.slow
