@@ -41,7 +41,9 @@ Count = Annotated[int, Field(ge=0, le=1_000_000)]
 
 class TypePolicy(BaseModel):
     """How tasks of one type are run. `max_attempts` are tries that ended in an error; `crash_limit` tries that took
-    their worker with them; the pause before try n+1 is drawn from 0 to min(cap, base x 2^(n-1)) seconds."""
+    their worker with them; the pause before try n+1 is drawn from 0 to min(cap, base x 2^(n-1)) seconds.
+    `retry_rounds` is how often `retry-failed` gives a task that failed for good all its tries again; where more than
+    `down_share` of the last hour's tries failed, it sends a few tasks to see."""
 
     model_config = FROZEN
 
@@ -52,6 +54,8 @@ class TypePolicy(BaseModel):
     crash_limit: Annotated[int, Field(ge=1, le=100)] = 3
     backoff_base_s: Seconds = 15.0
     backoff_cap_s: Seconds = 3_600.0
+    retry_rounds: Annotated[int, Field(ge=0, le=1_000)] = 3
+    down_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.5
 
 
 class QueueSettings(BaseModel):

@@ -69,9 +69,10 @@ def command(task: Task, context: Context) -> Mapping[str, Any]:
         context.check()  # what ends the run, or takes the task away, is the worker's to tell
         if ended.why == "stopped":
             raise Recoverable(f"command {name}: stopped from outside")
-        is_own = settings.timeout_s is not None and settings.timeout_s <= most_s
-        limit = format_duration(settings.timeout_s if is_own and settings.timeout_s is not None else left_s)
-        raise Recoverable(f"command {name}: ended at its timeout of {limit}{'' if is_own else ' (of its type)'}")
+        if settings.timeout_s is not None and settings.timeout_s <= most_s:
+            raise Recoverable(f"command {name}: ended at its timeout of {format_duration(settings.timeout_s)}")
+        of_type = context.settings.queue_settings.policy_of(task.type).timeout_s
+        raise Recoverable(f"command {name}: ended at its type's timeout of {format_duration(of_type)}")
     if ended.signal_number:
         raise Recoverable(_with_line(f"command {name}: ended by {ended.signal_name}", out, err, redactor))
     if ended.exit_code:
