@@ -19,8 +19,9 @@ BEGIN
             EXECUTE pg_catalog.format('CREATE ROLE %I LOGIN', name);
         END IF;
     END LOOP;
-    -- An administrator who is no superuser must belong to the owner to speak for it below.
-    IF NOT pg_catalog.pg_has_role(current_user, 'jobctl_owner', 'MEMBER') THEN
+    -- An administrator who is no superuser must have the owner's rights to speak for it below. Since PostgreSQL 16 whoever
+    -- made a role is its member without them.
+    IF NOT pg_catalog.pg_has_role(current_user, 'jobctl_owner', 'USAGE') THEN
         EXECUTE pg_catalog.format('GRANT %I TO CURRENT_USER', 'jobctl_owner');
     END IF;
     name := pg_catalog.current_database();
@@ -28,8 +29,12 @@ BEGIN
     EXECUTE pg_catalog.format('GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %I TO "jobctl_owner"', name);
     EXECUTE pg_catalog.format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO "jobctl_worker"', name);
     EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO "jobctl_reader"', name);
+    -- Its one thing of ours is the view ingestion_jobs, which operators' queries name without a schema. Since
+    -- PostgreSQL 15 only the database's owner may create there.
     IF EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'public') THEN
-        REVOKE ALL ON SCHEMA public FROM PUBLIC;
+        REVOKE ALL ON SCHEMA public FROM PUBLIC, "jobctl_worker", "jobctl_reader";
+        GRANT USAGE, CREATE ON SCHEMA public TO "jobctl_owner";
+        GRANT USAGE ON SCHEMA public TO "jobctl_worker", "jobctl_reader";
     END IF;
 END
 $jobctl$;
@@ -70,6 +75,14 @@ BEGIN
         LOOP
             EXECUTE pg_catalog.format('ALTER %s %I.%I OWNER TO "jobctl_owner"', thing.kind, name, thing.relname);
         END LOOP;
+        FOR thing IN
+            SELECT f.oid::pg_catalog.regprocedure AS name FROM pg_catalog.pg_proc AS f
+            JOIN pg_catalog.pg_namespace AS n ON n.oid = f.pronamespace
+            JOIN pg_catalog.pg_roles AS r ON r.oid = f.proowner
+            WHERE n.nspname = name AND r.rolname <> 'jobctl_owner'
+        LOOP
+            EXECUTE pg_catalog.format('ALTER ROUTINE %s OWNER TO "jobctl_owner"', thing.name);
+        END LOOP;
         EXECUTE pg_catalog.format('REVOKE ALL ON SCHEMA %I FROM PUBLIC, "jobctl_worker", "jobctl_reader"', name);
         EXECUTE pg_catalog.format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM PUBLIC, "jobctl_worker", "jobctl_reader"', name);
         EXECUTE pg_catalog.format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA %I FROM PUBLIC, "jobctl_worker", "jobctl_reader"', name);
@@ -84,6 +97,13 @@ BEGIN
             EXECUTE pg_catalog.format('GRANT USAGE ON ALL SEQUENCES IN SCHEMA %I TO "jobctl_worker"', name);
         END IF;
     END LOOP;
+    IF EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+               WHERE n.nspname = 'public' AND c.relname = 'ingestion_jobs' AND c.relkind = 'v') THEN
+        ALTER VIEW public.ingestion_jobs OWNER TO "jobctl_owner";
+        REVOKE ALL ON public.ingestion_jobs FROM PUBLIC, "jobctl_worker", "jobctl_reader";
+        GRANT SELECT, INSERT, UPDATE, DELETE ON public.ingestion_jobs TO "jobctl_worker";
+        GRANT SELECT ON public.ingestion_jobs TO "jobctl_reader";
+    END IF;
 END
 $jobctl$;
 
