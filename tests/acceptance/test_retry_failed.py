@@ -111,6 +111,8 @@ def test_the_alert_reaches_the_channel_once_however_often_cron_calls(
     )
     assert "\nhint: jobctl queue stats" in text and "\nrun: " in text
     assert base.all("SELECT DISTINCT state FROM ops.outbox") == [("sent",)]
+    keys = {f"slack/alert/retry-failed//TaskFailures/{hour:%Y-%m-%dT%H:00:00Z}" for hour in hours}
+    assert {key for (key,) in base.all("SELECT dedupe_key FROM ops.outbox")} == keys
 
 
 def test_alerts_that_are_off_leave_nothing_and_the_run_is_degraded_all_the_same(
