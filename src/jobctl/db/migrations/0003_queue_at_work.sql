@@ -87,6 +87,66 @@ SELECT
     t.finished_at
 FROM queue.tasks AS t;
 
+-- A change by the view keeps the queue's books. The row decides whether its state is still the one that was read; a try
+-- that runs is given back with its row; a task whose twin already waits is superseded by it; only a claim starts a task.
+CREATE FUNCTION queue.change_ingestion_job() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $change$
+DECLARE
+    wanted text := NEW.status;
+    reason text := NEW.error_message;
+BEGIN
+    IF NEW.id IS DISTINCT FROM OLD.id OR NEW.attempts IS DISTINCT FROM OLD.attempts THEN
+        RAISE EXCEPTION 'id and attempts of a task are not changed by hand' USING ERRCODE = 'feature_not_supported',
+            HINT = 'jobctl queue retry ID --reset-attempts gives a task all its tries again';
+    END IF;
+    IF wanted = 'running' AND OLD.status <> 'running' THEN
+        RAISE EXCEPTION 'a task is started by a worker alone' USING ERRCODE = 'feature_not_supported',
+            HINT = 'set status to queued, then: jobctl work';
+    END IF;
+    IF wanted = 'queued' AND OLD.status <> 'queued' AND EXISTS (
+        SELECT FROM queue.tasks AS t
+        JOIN queue.tasks AS twin ON twin.type = t.type AND twin.state = 'queued' AND twin.task_id <> t.task_id
+            AND (twin.dedupe_key = t.dedupe_key
+                OR (twin.subject_id = t.subject_id AND twin.model_version = t.model_version))
+        WHERE t.task_id = OLD.id
+    ) THEN
+        wanted := 'cancelled';
+        reason := 'superseded by a newer request that waits';
+    END IF;
+    IF OLD.status = 'running' AND wanted <> 'running' THEN
+        INSERT INTO queue.attempts (task_id, fence, type, user_id, attempt, host, worker, run_id, due_at, claimed_at,
+            finished_at, outcome, error_class, error_message)
+        SELECT t.task_id, t.fence, t.type, t.user_id, t.attempts, split_part(t.worker, '/', 1), t.worker,
+            t.worker_run_id, t.scheduled_at, t.claimed_at, clock_timestamp(), 'released', 'TakenAway',
+            'status was set to ' || NEW.status || ' by ' || session_user
+        FROM queue.tasks AS t WHERE t.task_id = OLD.id AND t.state = 'running' FOR UPDATE;
+        IF NOT FOUND THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    UPDATE queue.tasks AS t SET
+        state = wanted,
+        organization_id = NEW.organization_id,
+        site_url = NEW.site_url,
+        user_id = NEW.user_id,
+        payload = NEW.payload,
+        priority = NEW.priority,
+        error_message = reason,
+        scheduled_at = NEW.scheduled_at,
+        updated_at = clock_timestamp(),
+        attempts = t.attempts - (OLD.status = 'running' AND wanted <> 'running')::integer,
+        lease_until = CASE WHEN wanted = 'running' THEN t.lease_until END,
+        finished_at = CASE WHEN wanted IN ('succeeded', 'failed', 'cancelled')
+            THEN coalesce(t.finished_at, clock_timestamp()) END
+    WHERE t.task_id = OLD.id AND t.state = OLD.status;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    RETURN NEW;
+END
+$change$;
+CREATE TRIGGER ingestion_jobs_changed INSTEAD OF UPDATE ON public.ingestion_jobs
+    FOR EACH ROW EXECUTE FUNCTION queue.change_ingestion_job();
+
 -- Each view below has a row for each promise that is broken: none, always.
 
 -- A task that succeeded twice, or had two tries at the same time.
