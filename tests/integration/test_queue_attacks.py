@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -105,7 +106,7 @@ class Worker:
     claims: int = 0
 
     def __post_init__(self) -> None:
-        self.claimer = Claimer(self.types, worker=f"worker-{id(self)}", run_id=None, lease_s=self.lease_s)
+        self.claimer = Claimer(self.types, worker=f"worker-{id(self)}", run_id=uuid4(), lease_s=self.lease_s)
 
     def __call__(self, conn: psycopg.Connection) -> None:
         tasks = self.claimer.claim(conn, self.wanted)
@@ -174,6 +175,24 @@ def test_limits_hold_when_every_claim_is_the_first_of_its_claimer(
     assert bench_queue.miscounted(conn, ids) == []
 
 
+def test_a_claimer_counts_what_runs_anew_after_the_server_forgot_its_last_claims(
+    database: Database, conn: psycopg.Connection
+) -> None:
+    """A crash may take the last claims and their fences with it: the next ones are lower than what a claimer saw."""
+    bench_queue.set_limits(conn, running=4, each_user=4)
+    bench_queue.fill(conn, {f"u{n}": 4 for n in range(4)}, type_="a")
+    survivor = Claimer(["a"], worker="worker-1", run_id=uuid4(), lease_s=LEASE_S)
+    with database.connect() as before:
+        for _ in range(3):
+            complete(before, [succeeded(task) for task in survivor.claim(before, 2)])
+    conn.execute("SELECT setval('queue.fences', 1)")
+    rival = Claimer(["a"], worker="worker-2", run_id=uuid4(), lease_s=LEASE_S)
+    assert len(rival.claim(conn, 9)) == 4
+    with database.connect() as after:
+        assert survivor.claim(after, 9) == []
+    assert bench_queue.broken_promises(conn) == []
+
+
 # Rescue ------------------------------------------------------------------------------------------------------------
 
 # A rescuer that is told to waits before its first write, when its statement has its snapshot already.
@@ -195,7 +214,7 @@ WAITS_FOR_77 = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND ob
 def held_by_one(conn: psycopg.Connection, count: int, *, users: int = 50) -> list[Task]:
     bench_queue.set_limits(conn, running=count, each_user=count)
     bench_queue.fill(conn, {f"u{n}": count // users for n in range(users)}, type_="a")
-    claimer = Claimer(["a"], worker="worker-1", run_id=None, lease_s=LEASE_S)
+    claimer = Claimer(["a"], worker="worker-1", run_id=uuid4(), lease_s=LEASE_S)
     tasks: list[Task] = []
     while len(tasks) < count:
         taken = claimer.claim(conn, 100)
@@ -279,7 +298,7 @@ def test_a_twin_enqueued_at_the_moment_of_a_requeue_fails_neither(
         with own.transaction():
             for _ in range(2):
                 wanted = random.sample(keys, 3)
-                enqueue(own, [Request("a", user_id="u", dedupe_key=key) for key in wanted], run_id=None)
+                enqueue(own, [Request("a", user_id="u", dedupe_key=key) for key in wanted], run_id=uuid4())
             time.sleep(random.random() * 0.004)
 
     def again_or_not(task: Task) -> Ending:
@@ -299,13 +318,13 @@ def test_a_twin_enqueued_at_the_moment_of_a_requeue_fails_neither(
 def test_a_twin_that_is_not_committed_yet_makes_a_requeue_wait_and_not_fail(
     database: Database, conn: psycopg.Connection
 ) -> None:
-    enqueue(conn, [Request("a", dedupe_key=f"k{n}") for n in range(5)], run_id=None)
-    claimer = Claimer(["a"], worker="worker-1", run_id=None, lease_s=LEASE_S)
+    enqueue(conn, [Request("a", dedupe_key=f"k{n}") for n in range(5)], run_id=uuid4())
+    claimer = Claimer(["a"], worker="worker-1", run_id=uuid4(), lease_s=LEASE_S)
     tasks = claimer.claim(conn, 5)
     assert len(tasks) == 5
     with database.connect() as other, ThreadPoolExecutor(1) as pool:
         with other.transaction():
-            enqueue(other, [Request("a", dedupe_key="k3")], run_id=None)
+            enqueue(other, [Request("a", dedupe_key="k3")], run_id=uuid4())
             done = pool.submit(complete, conn, [to_try_again(task) for task in tasks])
             time.sleep(0.3)
         assert done.result(30) == []
@@ -321,7 +340,7 @@ def test_rows_that_somebody_holds_locked_are_passed_over_by_a_claim(
     database: Database, conn: psycopg.Connection
 ) -> None:
     ids = bench_queue.fill(conn, {f"u{n}": 4 for n in range(10)}, type_="a")
-    claimer = Claimer(["a"], worker="worker-1", run_id=None, lease_s=LEASE_S)
+    claimer = Claimer(["a"], worker="worker-1", run_id=uuid4(), lease_s=LEASE_S)
     with database.connect() as other:
         with other.transaction():
             other.execute("SELECT FROM queue.tasks WHERE task_id % 2 = 0 FOR UPDATE")
@@ -480,11 +499,11 @@ def test_no_deadlock_among_all_that_anybody_may_do_at_the_same_time(
             Request(random.choice("ab"), user_id=f"u{random.randrange(9)}", dedupe_key=random.choice([*keys, None]))
             for _ in range(15)
         ]
-        enqueue(own, wanted, run_id=None)
+        enqueue(own, wanted, run_id=uuid4())
 
     def hold_on(own: psycopg.Connection) -> None:
         """A worker with a heartbeat and an effect for each of its tasks."""
-        claimer = Claimer(["a", "b"], worker="holder", run_id=None, lease_s=0.1)
+        claimer = Claimer(["a", "b"], worker="holder", run_id=uuid4(), lease_s=0.1)
         tasks = claimer.claim(own, 6)
         random.shuffle(tasks)
         extend(own, tasks, lease_s=0.2)

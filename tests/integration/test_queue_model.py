@@ -9,16 +9,24 @@ end everything is drained. Then the model itself is tried: with one guarantee ta
 import os
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, TypeVar
+from uuid import uuid4
 
 import hypothesis.strategies as st
 import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 import bench_queue
 from bench_runs import size
@@ -38,7 +46,7 @@ some = st.integers(0, (1 << 10) - 1)  # which of a list, bit by bit
 claimers = st.integers(0, CLAIMERS - 1)
 
 
-@dataclass
+@dataclass(unsafe_hash=True)
 class Known:
     """What the model knows of a task."""
 
@@ -73,13 +81,9 @@ MAKE_DUE = """
 UPDATE queue.tasks SET scheduled_at = clock_timestamp() - interval '1 second'
 WHERE state = 'queued' AND scheduled_at > clock_timestamp()
 """
-PAUSE = "UPDATE public.ingestion_jobs SET status = 'blocked' WHERE status = 'queued'"
-GO_ON = "UPDATE public.ingestion_jobs SET status = 'queued' WHERE id = %s AND status = 'blocked'"
-CANCEL = "UPDATE queue.tasks SET state = 'cancelled', updated_at = now() WHERE task_id = ANY(%s) AND state = 'queued'"
-RETRY = """
-UPDATE queue.tasks SET state = 'queued', scheduled_at = clock_timestamp(), finished_at = NULL
-WHERE task_id = %s AND state IN ('failed', 'cancelled')
-"""
+BLOCK = "UPDATE public.ingestion_jobs SET status = 'blocked' WHERE status = 'queued'"
+UNBLOCK = "UPDATE public.ingestion_jobs SET status = 'queued' WHERE status = 'blocked'"
+CHANGE = "UPDATE public.ingestion_jobs SET status = %s WHERE id = ANY(%s) AND status = ANY(%s)"
 LANES = """
 SELECT user_id, type, task_id FROM queue.tasks WHERE state = 'queued' AND scheduled_at <= clock_timestamp()
 ORDER BY user_id, type, (scheduled_at AT TIME ZONE 'UTC') - priority * interval '10 minutes', task_id
@@ -141,7 +145,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.limit_all, self.limit_user, self.limit_type = 500, 2, 500
 
     def _worker(self) -> Worker:
-        return Worker(Claimer(TYPES, worker="host/1", run_id=None, lease_s=LEASE_S))
+        return Worker(Claimer(TYPES, worker="host/1", run_id=uuid4(), lease_s=LEASE_S))
 
     # What callers do ----------------------------------------------------------------------------------------------
 
@@ -167,22 +171,28 @@ class QueueMachine(RuleBasedStateMachine):
         )
     )
     def enqueue(self, requests: list[tuple[str, str, str | None, int, bool]]) -> None:
-        now = self._now()
-        enqueue(
+        """Of requests for the same thing the last one counts. One that waits is superseded, and keeps its user."""
+        far = self._now() + FAR
+        told = enqueue(
             self.conn,
             [
-                Request(type_, user_id=user, dedupe_key=key, priority=priority, scheduled_at=now + FAR if later else None)
+                Request(type_, user_id=user, dedupe_key=key, priority=priority, scheduled_at=far if later else None)
                 for type_, user, key, priority, later in requests
             ],
-            run_id=None,
+            run_id=uuid4(),
         )
-        for type_, user, key, _, later in requests:
-            twin = self._waiting(type_, key)
-            if twin is None:
-                self._learn(type_, user, key, due=not later)
+        last = {(type_, key or n): (user, later) for n, (type_, user, key, _, later) in enumerate(requests)}
+        wanted = Counter[Known]()
+        for (type_, key), (user, later) in last.items():
+            twin = self._waiting(type_, key) if isinstance(key, str) else None
+            if twin is not None:
+                self.tasks[twin].due |= not later
             else:
-                self._superseded(twin, later)
-
+                wanted[Known(type_, user, key if isinstance(key, str) else None, due=not later)] += 1
+        new = {row[0]: Known(*row[1:]) for row in self.conn.execute(TASKS) if row[0] not in self.tasks}
+        assert Counter(new.values()) == wanted
+        assert (told.new, told.superseded) == (len(new), len(requests) - len(new))
+        self.tasks |= new
 
     def _waiting(self, type_: str, key: str | None) -> int | None:
         return None if key is None else self._waiting_but(type_, key, [])
@@ -206,18 +216,18 @@ class QueueMachine(RuleBasedStateMachine):
         taken = worker.claimer.claim(self.conn, wanted, types=types)
         worker.is_fresh = False
         assert len(taken) <= wanted
-        for task in sorted(taken, key=lambda task: task.fence):
+        for task in taken:
             known = self.tasks[task.task_id]
             assert known.state == "queued" and known.due, f"{task.task_id} was not to be had: {known}"
             assert types is None or task.type in types
             assert task.fence > self.highest_fence, "fences rise"
-            self.highest_fence = task.fence
             assert (task.attempt, task.crashes) == (known.attempts + 1, known.crashes)
             assert (task.type, task.user_id, task.dedupe_key) == (known.type, known.user, known.key)
             assert task.checkpoint == known.checkpoint
             known.state, known.fence, known.held = "running", task.fence, True
             known.attempts += 1
             worker.tasks.append(task)
+        self.highest_fence = max([self.highest_fence, *(task.fence for task in taken)])
         if not taken:
             assert not self._claimable(types), f"nothing was claimed, but {self._claimable(types)} were to be had"
         if lanes is not None:
@@ -266,17 +276,22 @@ class QueueMachine(RuleBasedStateMachine):
         self._ended([ending for ending in endings if self._holds(ending.task)])
         again = complete.complete(self.conn, endings)
         assert sorted(again) == sorted(ending.task.task_id for ending in endings)
-        worker.tasks = [task for task in worker.tasks if task not in {ending.task for ending in endings}]
+        worker.tasks = [task for task in worker.tasks if task not in [ending.task for ending in endings]]
+
+    def _has(self, task: Task) -> bool:
+        known = self.tasks[task.task_id]
+        return known.state == "running" and known.fence == task.fence
 
     def _holds(self, task: Task) -> bool:
-        known = self.tasks[task.task_id]
-        return known.state == "running" and known.fence == task.fence and known.held
+        return self._has(task) and self.tasks[task.task_id].held
 
     def _ended(self, endings: list[Ending]) -> None:
         for ending in endings:
             self.tries.append((ending.task.task_id, ending.task.fence, ending.task.attempt, ending.outcome))
-            if ending.outcome in {"snoozed", "released"}:
-                self.tasks[ending.task.task_id].attempts -= 1
+            known = self.tasks[ending.task.task_id]
+            known.attempts -= ending.outcome in {"snoozed", "released"}
+            if ending.state == "succeeded":
+                known.checkpoint = None
         self._leave({ending.task.task_id: (ending.state, _is_due(ending)) for ending in endings})
 
     def _leave(self, changes: Mapping[int, tuple[str, bool]]) -> None:
@@ -304,9 +319,12 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(who=claimers, which=some)
     def extend(self, who: int, which: int) -> None:
+        """Also what has lapsed, if nobody has given it away by now."""
         tasks = _of(self.workers[who].tasks, which)
         lost = lease.extend(self.conn, tasks, lease_s=LEASE_S)
-        assert sorted(lost) == sorted(task.task_id for task in tasks if not self._holds(task))
+        assert sorted(lost) == sorted(task.task_id for task in tasks if not self._has(task))
+        for task in tasks:
+            self.tasks[task.task_id].held |= self._has(task)
 
     @rule(who=claimers, which=some)
     def write_an_effect(self, who: int, which: int) -> None:
@@ -364,38 +382,45 @@ class QueueMachine(RuleBasedStateMachine):
             is_dead = known.crashes >= crash_limit + (known.type != "a")
             changes[number] = ("failed", True) if is_dead else ("queued", not later)
         self._leave(changes)
+        for number in lapsed:  # the pause is for those that wait
+            self.tasks[number].due |= self.tasks[number].state != "queued"
 
     # What operators do --------------------------------------------------------------------------------------------
 
     @rule()
     def block(self) -> None:
-        self.conn.execute(PAUSE)
+        self.conn.execute(BLOCK)
         for number in self._in("queued"):
             self.tasks[number].state = "blocked"
 
     @rule()
     def unblock(self) -> None:
-        """Each whose place has not been taken."""
-        for number in self._in("blocked"):
+        self.conn.execute(UNBLOCK)
+        self._leave({number: ("queued", self.tasks[number].due) for number in self._in("blocked")})
+
+    @rule(which=some, state=st.sampled_from(("queued", "blocked", "cancelled")))
+    def take_away(self, which: int, state: str) -> None:
+        """From a worker that has it: the try is given back."""
+        numbers = _of(self._in("running"), which)
+        self.conn.execute(CHANGE, (state, numbers, ["running"]))
+        for number in numbers:
             known = self.tasks[number]
-            if self._waiting(known.type, known.key) is None:
-                self.conn.execute(GO_ON, (number,))
-                known.state = "queued"
+            self.tries.append((number, known.fence, known.attempts, "released"))
+            known.attempts -= 1
+        self._leave({number: (state, True) for number in numbers})
 
     @rule(which=some)
     def cancel(self, which: int) -> None:
-        numbers = _of(self._in("queued"), which)
-        self.conn.execute(CANCEL, (numbers,))
+        numbers = _of(self._in("queued", "blocked"), which)
+        self.conn.execute(CHANGE, ("cancelled", numbers, ["queued", "blocked"]))
         for number in numbers:
             self.tasks[number].state = "cancelled"
 
     @rule(which=some)
     def retry(self, which: int) -> None:
-        for number in _of(self._in("failed", "cancelled"), which):
-            known = self.tasks[number]
-            if self._waiting(known.type, known.key) is None:
-                self.conn.execute(RETRY, (number,))
-                known.state, known.due = "queued", True
+        numbers = _of(self._in("failed", "cancelled"), which)
+        self.conn.execute(CHANGE, ("queued", numbers, ["failed", "cancelled"]))
+        self._leave({number: ("queued", self.tasks[number].due) for number in numbers})
 
     @rule()
     def time_comes(self) -> None:
@@ -431,11 +456,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_task_and_every_try_is_as_the_model_says(self) -> None:
-        found = {row[0]: Known(*row[1:]) for row in self.conn.execute(TASKS)}
-        for number, one in found.items():
-            one.due = one.due or self.tasks[number].state not in {"queued"}
-        expected = {n: replace(one, due=one.due or one.state not in {"queued"}) for n, one in self.tasks.items()}
-        assert found == expected
+        assert {row[0]: Known(*row[1:]) for row in self.conn.execute(TASKS)} == self.tasks
         assert sorted(self.conn.execute(TRIES).fetchall()) == sorted(self.tries)
 
     def teardown(self) -> None:
@@ -449,18 +470,15 @@ class QueueMachine(RuleBasedStateMachine):
         self.unblock()
         self.freeze(-1)
         self.rescue(1_000, False, None)
-        while self._in("queued", "blocked"):
-            self.unblock()
-            self.time_comes()
+        self.time_comes()
+        while self._in("queued"):
             self.workers = [self._worker()]
             self.claim(0, 5, None)
-            assert self.workers[0].tasks, f"nobody takes {self._in('queued', 'blocked')}"
+            assert self.workers[0].tasks, f"nobody takes {self._in('queued')}"
             self.end(0, -1, ["succeeds"] * 10)
         assert bench_queue.unfinished(self.conn) == 0
         self.every_promise_is_kept()
         self.every_task_and_every_try_is_as_the_model_says()
-
-
 
 
 # The histories -----------------------------------------------------------------------------------------------------
