@@ -189,6 +189,16 @@ def test_limits_hold_when_every_claim_is_the_first_of_its_claimer(
     assert bench_queue.miscounted(conn, ids) == []
 
 
+def test_a_claimer_that_looked_before_the_first_claim_of_all_counts_it(conn: psycopg.Connection) -> None:
+    bench_queue.set_limits(conn, running=2)
+    early = Claimer(["a"], worker="worker-1", run_id=uuid4(), lease_s=LEASE_S)
+    assert early.claim(conn, 9) == []
+    bench_queue.fill(conn, {f"u{n}": 4 for n in range(4)}, type_="a")
+    assert len(Claimer(["a"], worker="worker-2", run_id=uuid4(), lease_s=LEASE_S).claim(conn, 9)) == 2
+    assert early.claim(conn, 9) == []
+    assert bench_queue.broken_promises(conn) == []
+
+
 def test_a_claimer_counts_what_runs_anew_after_the_server_forgot_its_last_claims(
     database: Database, conn: psycopg.Connection
 ) -> None:
