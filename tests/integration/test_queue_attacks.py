@@ -18,11 +18,6 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from jobctl.queue.claim import Claimer
-from jobctl.queue.complete import complete
-from jobctl.queue.enqueue import Request, enqueue
-from jobctl.queue.lease import TaskLost, check_held, extend
-from jobctl.queue.rescue import rescue
 
 import bench_queue
 from bench_postgres import wait_for
@@ -30,6 +25,11 @@ from bench_queue import Held
 from bench_runs import size
 from jobctl.db.connection import Database
 from jobctl.errors import DatabaseUnavailable
+from jobctl.queue.claim import Claimer
+from jobctl.queue.complete import complete
+from jobctl.queue.enqueue import Request, enqueue
+from jobctl.queue.lease import TaskLost, check_held, extend
+from jobctl.queue.rescue import rescue
 from jobctl.queue.task import Ending, Task
 
 LEASE_S = 600.0

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, TypeVar
+from types import ModuleType
+from typing import Any, ClassVar, NamedTuple, TypeVar
 from uuid import uuid4
 
 import hypothesis.strategies as st
@@ -26,12 +27,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from jobctl.queue.claim import Claimer
-from jobctl.queue.enqueue import Request, enqueue
 
 import bench_queue
 from bench_runs import size
-from jobctl.queue import complete, lease, rescue
+from jobctl.queue import claim, complete, lease, rescue
+from jobctl.queue.claim import Claimer
+from jobctl.queue.enqueue import Request, enqueue
 from jobctl.queue.task import Ending, NextState, OutcomeOfTry, Task
 
 LEASE_S = 3_600  # nothing lapses by itself: what freezes a worker is a step of the history
@@ -509,3 +510,68 @@ def _play(conn: psycopg.Connection, histories: int, steps: int, *, shrink: bool 
 @pytest.mark.slow
 def test_any_history_keeps_every_promise(conn: psycopg.Connection) -> None:
     _play(conn, size(60, 2_000), size(40, 80))
+
+
+# The model itself --------------------------------------------------------------------------------------------------
+
+
+class Mutant(NamedTuple):
+    """One guarantee less: in this SQL of this module, the text is left out or replaced, wherever it stands."""
+
+    module: ModuleType
+    sql: str
+    text: str
+    instead: str = ""
+
+
+MUTANTS = {
+    "a completion without its fence": [
+        Mutant(complete, "SUCCEED", "AND t.fence = e.fence AND t.claimed_at = e.claimed_at"),
+    ],
+    "a failure without its fence": [
+        Mutant(complete, "END", "AND t.fence = e.fence AND t.claimed_at = e.claimed_at"),
+    ],
+    "a completion past its lease": [
+        Mutant(complete, "SUCCEED", "AND t.lease_until > statement_timestamp()"),
+    ],
+    "a completion of what no longer runs": [
+        Mutant(complete, "SUCCEED", "AND t.state = 'running'"),
+        Mutant(complete, "SUCCEED", "AND t.lease_until > statement_timestamp()"),
+    ],
+    "a try that is not counted": [Mutant(claim, "CLAIM", "attempts = t.attempts + 1", "attempts = t.attempts")],
+    "a claim without the limit of a user": [
+        Mutant(claim, "CLAIM", "coalesce(u.running, e.running, m.in_all) - coalesce(r.running, 0)", "m.in_all"),
+    ],
+    "a claim without the limit of a type": [Mutant(claim, "CLAIM", "l.running - coalesce(r.running, 0)", "1000")],
+    "a claim without the limit in all": [
+        Mutant(claim, "CLAIM", "min(l.running) - (SELECT count(*) FROM running)", "min(l.running)")
+    ],
+    "a claim of what is not due": [Mutant(claim, "CLAIM", "AND t.scheduled_at <= statement_timestamp()")],
+    "a claim that knows only the newest claims": [
+        Mutant(claim, "CLAIM", "t.fence = ANY (%(known)s::text::bigint[])", "false AND %(known)s::text IS NOT NULL"),
+    ],
+    "a rescue of what is not past its lease": [
+        Mutant(rescue, "FIND_LOST", "AND t.lease_until < statement_timestamp()"),
+        Mutant(rescue, "PUT_BACK", "AND t.lease_until < statement_timestamp()"),
+    ],
+    "a rescue that counts no crash": [Mutant(rescue, "PUT_BACK", "crashes = t.crashes + 1", "crashes = t.crashes")],
+    "an effect without its fence": [
+        Mutant(lease, "CHECK_HELD", "AND t.fence = e.fence AND t.claimed_at = e.claimed_at"),
+    ],
+    "a lease that anybody extends": [
+        Mutant(lease, "EXTEND", "AND t.fence = e.fence AND t.claimed_at = e.claimed_at"),
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTANTS)
+def test_the_model_sees(name: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    for mutant in MUTANTS[name]:
+        told = getattr(mutant.module, mutant.sql)
+        text = told.decode() if isinstance(told, bytes) else told
+        assert mutant.text in text, f"{mutant.module.__name__}.{mutant.sql} does not say {mutant.text!r} any more"
+        broken = text.replace(mutant.text, mutant.instead)
+        monkeypatch.setattr(mutant.module, mutant.sql, broken.encode() if isinstance(told, bytes) else broken)
+    with pytest.raises((AssertionError, psycopg.Error, KeyError, ValueError)):
+        _play(conn, size(200, 2_000), 40, shrink=False)
