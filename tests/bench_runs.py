@@ -137,7 +137,7 @@ class Started:
 
 @dataclass
 class Runner:
-    """Starts runs of one job against one database, in a directory of its own. `code` is the tree that is run."""
+    """Starts runs of a job against one database, in a directory of its own. `code` is the tree that is run."""
 
     directory: Path
     url: str

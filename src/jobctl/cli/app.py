@@ -8,12 +8,14 @@ from jobctl.cli import (
     job_commands,
     schedule_commands,
     slot_commands,
+    work_command,
     wrap_command,
 )
 from jobctl.cli.root import root_app
 
 app = root_app()
 job_commands.add_to(app)
+work_command.add_to(app)
 wrap_command.add_to(app)
 app.command("slots", epilog=slot_commands.SLOTS_EXAMPLE)(slot_commands.slots)
 app.command("pause", epilog=slot_commands.PAUSE_EXAMPLE)(slot_commands.pause)

@@ -20,7 +20,9 @@ class JobCall(NamedTuple):
     """Who runs, how to find the job's scopes, and the function that does one of them.
 
     `contains_children`: the work is a command of the user's, which has one scope, effects outside the database, and
-    processes that must end with it. `outlives_database`: it may run without the database, too."""
+    processes that must end with it. `outlives_database`: it may run without the database, too. `takes_one_scope`: its
+    scopes are places, of which a run takes the first that is free. `regains_lock`: it goes on when its lock's session
+    was cut off, with the lock taken anew, for its effects do not rest on this lock alone."""
 
     identity: Identity
     settings: Settings
@@ -35,6 +37,8 @@ class JobCall(NamedTuple):
     slot_scope: str = ""
     outlives_database: bool = False
     contains_children: bool = False
+    takes_one_scope: bool = False
+    regains_lock: bool = False
 
     @property
     def only_scope(self) -> str:
