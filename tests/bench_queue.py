@@ -6,8 +6,6 @@ and it reads who came first from the order of the claims, not from a clock.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
@@ -250,20 +248,3 @@ class Held:
 def _keys(task: Task) -> list[tuple[str, str]]:
     keys = [("all", ""), ("type", task.type)]
     return [*keys, ("user", task.user_id)] if task.user_id else keys
-
-
-# Handlers for the command under test -------------------------------------------------------------------------------
-
-
-def install_handlers(directory: Path, source: str, *types: str, package: str = "trial_handlers") -> Path:
-    """A distribution with one module and an entry point for each type, as `pip install` leaves it; the directory to
-    put on the path. The function of a type has its name."""
-    with suppress(FileExistsError):
-        directory.mkdir(parents=True)
-    (directory / f"{package}.py").write_text(source, encoding="utf-8")
-    info = directory / f"{package}-1.0.dist-info"
-    info.mkdir(exist_ok=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n", encoding="utf-8")
-    points = "".join(f"{name} = {package}:{name.replace('-', '_')}\n" for name in types)
-    (info / "entry_points.txt").write_text(f"[jobctl.handlers]\n{points}", encoding="utf-8")
-    return directory

@@ -1,7 +1,7 @@
 """Workers are killed and frozen while they drain a queue; nothing may be lost, done twice, or against a limit.
 
-The handlers come from a distribution of the tests' own. Each notes in `public.effects`, in the transaction that the
-context gives it, what it did and under which fence: so an effect of a try that had been given away would be seen.
+The handlers (bench_work) note in `bench.done`, in the transaction that their context gives them, what they did and
+under which fence: so an effect of a try that had been given away would be seen.
 """
 
 import random
@@ -10,64 +10,30 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import psycopg
 import pytest
 
 import bench_queue
 from bench_postgres import Bench, fresh_bench, wait_for
-from bench_queue import install_handlers
-from bench_runs import Base, Runner, Started, size
+from bench_runs import Base, NewRunner, Runner, Started, size
+from bench_work import prepare
 from jobctl.db.connection import Database
 from jobctl.db.migrate import migrate
 
 Ledger = Callable[[str], None]
 
-HANDLERS = """
-import os
-import signal
-import time
-
-
-def touch(task, context):
-    time.sleep(task.payload.get("lasts_s", 0.01))
-    with context.effect() as conn:
-        conn.execute("INSERT INTO public.effects (task_id, fence) VALUES (%s, %s)", (task.task_id, task.fence))
-    return {"pid": os.getpid()}
-
-
-def poison(task, context):
-    os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(60)
-"""
-EFFECTS = """
-CREATE TABLE public.effects (task_id bigint, fence bigint, at timestamptz DEFAULT clock_timestamp())
-"""
 # An effect belongs to a try, and was written before another was given the task.
 STRAY_EFFECTS = """
-SELECT e.task_id, e.fence FROM public.effects AS e
+SELECT e.task_id, e.fence FROM bench.done AS e
 WHERE NOT EXISTS (SELECT FROM queue.attempts AS a WHERE a.task_id = e.task_id AND a.fence = e.fence)
     OR EXISTS (SELECT FROM queue.attempts AS a
                WHERE a.task_id = e.task_id AND a.fence > e.fence AND a.claimed_at < e.at)
 """
 # Each success has its one effect.
 DONE_WITHOUT_EFFECT = """
-SELECT a.task_id FROM queue.attempts AS a LEFT JOIN public.effects AS e ON e.task_id = a.task_id AND e.fence = a.fence
-WHERE a.outcome = 'succeeded' AND a.type = 'touch' GROUP BY a.task_id, a.fence HAVING count(e.task_id) <> 1
-"""
-SETTINGS = """
-[queue]
-running = {running}
-per_user = 2
-lease_s = 3
-beat_s = 0.5
-workers_per_host = 16
-
-[queue.defaults]
-crash_limit = {crash_limit}
-backoff_base_s = 0.05
-backoff_cap_s = 0.2
+SELECT a.task_id FROM queue.attempts AS a LEFT JOIN bench.done AS e ON e.task_id = a.task_id AND e.fence = a.fence
+WHERE a.outcome = 'succeeded' AND a.type = 'note' GROUP BY a.task_id, a.fence HAVING count(e.task_id) <> 1
 """
 LEASE_S = 3.0
 
@@ -112,23 +78,19 @@ NewPlace = Callable[..., Place]
 
 
 @pytest.fixture
-def new_place(tmp_path: Path) -> Generator[NewPlace, None, None]:
-    places: list[Place] = []
+def new_place(new_runner: NewRunner) -> NewPlace:
+    def make(base: Base, *, crash_limit: int = 3) -> Place:
+        runner = prepare(
+            base,
+            new_runner(base.url),
+            per_user=2,
+            lease_s=LEASE_S,
+            more="workers_per_host = 16\n",
+            types=f"crash_limit = {crash_limit}\n",
+        )
+        return Place(base, runner)
 
-    def make(base: Base, *, running: int = 40, crash_limit: int = 3) -> Place:
-        directory = tmp_path / f"place{len(places)}"
-        directory.mkdir()
-        handlers = install_handlers(directory / "handlers", HANDLERS, "touch", "poison")
-        (directory / "jobctl.toml").write_text(SETTINGS.format(running=running, crash_limit=crash_limit))
-        base.conn.execute(EFFECTS)
-        runner = Runner(directory, base.url, job="work")
-        runner.settings["PYTHONPATH"] = f"{runner.code}:{handlers}"
-        places.append(Place(base, runner))
-        return places[-1]
-
-    yield make
-    for place in places:
-        place.runner.end_all()
+    return make
 
 
 # Killed and frozen -------------------------------------------------------------------------------------------------
@@ -197,11 +159,12 @@ class Chaos:
 def test_no_kill_and_no_freeze_loses_or_doubles_a_task_or_exceeds_a_limit(
     base: Base, new_place: NewPlace, rng: random.Random, ledger: Ledger
 ) -> None:
-    workers, loud, quiet = size(4, 8), size(4, 10), size(16, 40)
-    each_loud, each_quiet = size(340, 920), size(8, 20)
-    place = new_place(base, running=workers * 4, crash_limit=100)
+    # The loud users could fill all places that there are: only turns keep the quiet ones from waiting for them.
+    workers, loud, quiet = size(4, 8), size(12, 30), size(8, 20)
+    each_loud, each_quiet = size(119, 320), size(8, 20)
+    place = new_place(base, crash_limit=100)
     counts = {f"loud{n}": each_loud for n in range(loud)} | {f"quiet{n:02}": each_quiet for n in range(quiet)}
-    ids = bench_queue.fill(base.conn, counts, type_="touch")
+    ids = bench_queue.fill(base.conn, counts, type_="note", payload={"before_s": 0.01})
     strikes = size(25, 300)
     crew = Crew(place, workers, ("--concurrency", "5", "--batch", "10"))
     chaos = Chaos(crew, rng)
@@ -239,14 +202,14 @@ def test_a_task_that_kills_its_worker_dies_after_its_limit_and_takes_no_other_al
     base: Base, new_place: NewPlace, ledger: Ledger
 ) -> None:
     place = new_place(base, crash_limit=3)
-    good = bench_queue.fill(base.conn, {f"u{n:02}": 3 for n in range(33)}, type_="touch")
-    poison = bench_queue.fill(base.conn, {"u07": 1}, type_="poison")
+    good = bench_queue.fill(base.conn, {f"u{n:02}": 3 for n in range(33)}, type_="note")
+    poison = bench_queue.fill(base.conn, {"u07": 1}, type_="poison", payload={"kills": True})
     place.until_empty()
     assert place.wrong(good) == []
     assert place.wrong(poison, ended_in=("failed",)) == []
     dead = base.all("SELECT state, attempts, crashes, error_class FROM queue.tasks WHERE task_id = %s", poison[0])
     assert dead == [("failed", 3, 3, "WorkerLost")]
-    most = base.one("SELECT max(crashes) FROM queue.tasks WHERE type = 'touch'")
+    most = base.one("SELECT max(crashes) FROM queue.tasks WHERE type = 'note'")
     assert most <= 1, "a task known to be dangerous ran beside others"
     ledger(f"1 poison task among {len(good)} good: dead after 3 workers, all others done; exits {place.exits}")
 
@@ -254,7 +217,7 @@ def test_a_task_that_kills_its_worker_dies_after_its_limit_and_takes_no_other_al
 @pytest.mark.slow
 def test_nothing_starts_while_the_queue_is_blocked(base: Base, new_place: NewPlace) -> None:
     place = new_place(base)
-    ids = bench_queue.fill(base.conn, {f"u{n}": 5 for n in range(10)}, type_="touch")
+    ids = bench_queue.fill(base.conn, {f"u{n}": 5 for n in range(10)}, type_="note")
     base.conn.execute("UPDATE ingestion_jobs SET status = 'blocked' WHERE status = 'queued'")
     started = place.start()
     assert started.wait().exit_code == 0
@@ -283,7 +246,7 @@ def test_a_drain_goes_on_after_the_database_was_restarted(
 ) -> None:
     conn = psycopg.connect(own_server.dsn("torture"), autocommit=True)
     place = new_place(Base("torture", own_server.url("torture"), own_server.dsn("torture"), conn), crash_limit=100)
-    ids = bench_queue.fill(conn, {f"u{n:02}": 30 for n in range(20)}, type_="touch", payload={"lasts_s": 0.05})
+    ids = bench_queue.fill(conn, {f"u{n:02}": 30 for n in range(20)}, type_="note", payload={"before_s": 0.05})
     started = place.start("--concurrency", "5", "--batch", "10")
     wait_for(lambda: place.done() > 100, 60)
     conn.close()
