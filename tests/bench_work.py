@@ -3,13 +3,21 @@
 What a handler has done it writes to bench.done, in its effect or beside it.
 """
 
-from collections.abc import Iterable, Mapping
+import os
+import signal
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from psycopg.types.json import Jsonb
 
+from bench_postgres import TEST_SETTINGS, Bench, ask, fresh_bench, has_processes, wait_for
 from bench_runs import SHORT_LIMITS, SOURCE, Base, Runner
+from jobctl.db.connection import Database
+from jobctl.db.migrate import migrate
 
 HANDLERS = '''
 import os, signal, sys, threading, time
@@ -32,7 +40,9 @@ def note(task, context):
 
 
 def sleep(task, context):
+    began = time.time()
     time.sleep(task.payload["s"])
+    return {"began": began, "ended": time.time()}
 
 
 def polite(task, context):
@@ -193,3 +203,33 @@ VIEWS = ("no_task_twice", "limits_held", "no_stuck_past_lease", "attempts_add_up
 
 def broken_promises(base: Base) -> list[str]:
     return [f"{view}: {row}" for view in VIEWS for row in base.all(f"SELECT * FROM queue.{view} LIMIT 5")]
+
+
+# A server of one's own, to be killed ------------------------------------------------------------------------------
+
+SURVIVES_ITS_PROCESSES = {**TEST_SETTINGS, "synchronous_commit": "on"}
+
+
+@contextmanager
+def own_server() -> Generator[tuple[Bench, Base], None, None]:
+    """With a database that has the schema, and a connection that does not outlive a restart."""
+    with fresh_bench() as bench:
+        bench.start(settings=SURVIVES_ITS_PROCESSES)
+        with psycopg.connect(bench.dsn("postgres"), autocommit=True) as admin:
+            admin.execute("CREATE DATABASE mortal")
+        migrate(Database(bench.dsn("mortal"), "jobctl-test"))
+        conn = psycopg.connect(bench.dsn("mortal"), autocommit=True)
+        yield bench, Base("mortal", bench.url("mortal"), bench.dsn("mortal"), conn)
+
+
+def restart(bench: Bench) -> None:
+    """Immediate stop: no session is asked, nothing is written out; then a new server on the same data."""
+    os.kill(bench.postmaster(), signal.SIGQUIT)
+    wait_for(lambda: not has_processes(bench.layout.pgdata))
+    bench.start(settings=SURVIVES_ITS_PROCESSES)
+    wait_for(lambda: ask(bench.dsn("mortal")) == 1)
+
+
+def anew(base: Base) -> Base:
+    base.conn.close()
+    return replace(base, conn=psycopg.connect(base.dsn, autocommit=True))

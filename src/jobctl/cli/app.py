@@ -5,7 +5,11 @@ from jobctl.cli import (
     config_commands,
     db_commands,
     doctor_command,
+    embeddings_commands,
+    items_commands,
     job_commands,
+    queue_commands,
+    retry_command,
     schedule_commands,
     slot_commands,
     work_command,
@@ -15,6 +19,7 @@ from jobctl.cli.root import root_app
 
 app = root_app()
 job_commands.add_to(app)
+retry_command.add_to(app)
 work_command.add_to(app)
 wrap_command.add_to(app)
 app.command("slots", epilog=slot_commands.SLOTS_EXAMPLE)(slot_commands.slots)
@@ -24,4 +29,7 @@ app.command("doctor", epilog=doctor_command.EXAMPLE)(doctor_command.doctor)
 app.add_typer(branch_commands.app, name="branch")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(db_commands.app, name="db")
+app.add_typer(embeddings_commands.app, name="embeddings")
+app.add_typer(items_commands.app, name="items")
+app.add_typer(queue_commands.app, name="queue")
 app.add_typer(schedule_commands.app, name="schedule")

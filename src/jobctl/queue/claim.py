@@ -18,9 +18,11 @@ A claim that the server forgets in a crash (it is not waited for on disk) is mer
 be given a second time, so a try is known by its fence and the moment of its claim together.
 """
 
+import json
 import random
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from importlib.resources import files
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
@@ -40,13 +42,13 @@ CLAIM = (files("jobctl.queue") / "claim.sql").read_bytes()
 FIND_LANES = (files("jobctl.queue") / "find_lanes.sql").read_bytes()
 
 WHEEL_LASTS_S = 1.0  # at least; and this many times as long as it took to find it
-WHEEL_LASTS_TIMES = 20
+WHEEL_LASTS_TIMES = 40
 LEAST_USERS_OFFERED = 100  # some of them have as many running as allowed
 
 
 def find_lanes(conn: psycopg.Connection, types: Collection[str]) -> list[Lane]:
     """Every lane of these types that has something due."""
-    rows = conn.execute(FIND_LANES, {"types": arrays.of_texts(types)}, prepare=True)
+    rows = conn.execute(FIND_LANES, {"types": arrays.of_texts(list(types))}, prepare=True)
     return [Lane(*row) for row in rows]
 
 
@@ -64,14 +66,14 @@ WITHOUT_DISK = "SELECT pg_catalog.set_config('synchronous_commit', 'off', true)"
 
 
 class _Finding(NamedTuple):
-    """What a claim tells the claimer beside the tasks. Places and lanes are numbers of what was offered."""
+    """What a claim tells the claimer beside the tasks (see the end of claim.sql)."""
 
     fence: int
     room: int  # how many could have been taken, as far as the limit in all goes
-    reached: int | None  # the last user looked at; None: all
-    full_users: Sequence[int]
+    reached: int | None  # how many of the users offered were looked at; None: all
+    full_users: Sequence[int]  # their places among those offered
     full_types: Sequence[str]
-    empty: Sequence[tuple[int, str | None, int | None]]
+    empty: Sequence[tuple[int, str | None, int | None]]  # lanes by number, and how far they were looked at
     known: str
 
 
@@ -114,68 +116,113 @@ class Claimer:
     def _round(self, conn: psycopg.Connection, wanted: int, types: Collection[str]) -> tuple[list[Task], bool]:
         """The first tasks that can be had on one round of the wheel; and whether all limits together are used up."""
         open_types, passed = set(types), set[str]()
-        while offered := self._wheel.offer(max(2 * wanted, LEAST_USERS_OFFERED), types=open_types, but=passed):
-            tasks, finding = self._take(conn, wanted, offered)
+        while offered := self._wheel.offer(
+            max(wanted + wanted // 4, LEAST_USERS_OFFERED),
+            types=open_types if len(open_types) < len(self.types) else None,
+            but=passed,
+        ):
+            lanes = [lane for _, of_user in offered for lane in of_user]
+            tasks, finding = self._take(conn, wanted, offered, lanes)
             if tasks or finding.room == 0:
                 return tasks, finding.room == 0
             open_types -= set(finding.full_types)
-            places = offered if finding.reached is None else offered[: finding.reached]
-            lanes = [lane for _, of_user in offered for lane in of_user]
+            looked_at = offered if finding.reached is None else offered[: finding.reached]
             go_on = {lanes[number - 1].user_id for number, rank, _ in finding.empty if rank is not None}
-            passed |= {user_id for user_id, _ in places} - go_on
+            passed.update(user_id for user_id, _ in looked_at if user_id not in go_on)
         return [], False
 
     def _take(
-        self, conn: psycopg.Connection, wanted: int, offered: Sequence[tuple[str, list[Lane]]]
+        self,
+        conn: psycopg.Connection,
+        wanted: int,
+        offered: Sequence[tuple[str, list[Lane]]],
+        lanes: Sequence[Lane],
     ) -> tuple[list[Task], _Finding]:
-        lanes = [lane for _, of_user in offered for lane in of_user]
         parameters: dict[str, Any] = {
-            "places": arrays.of_numbers(place for place, (_, of) in enumerate(offered, start=1) for _ in of),
-            "users": arrays.of_texts(lane.user_id for lane in lanes),
-            "types": arrays.of_texts(lane.type for lane in lanes),
-            "ranks": arrays.of_plain_texts(lane.rank for lane in lanes),
-            "task_ids": arrays.of_numbers(lane.task_id for lane in lanes),
-            "late": arrays.of_plain_texts("t" if lane.late else "f" for lane in lanes),
+            "places": arrays.of_numbers([place for place, (_, of) in enumerate(offered, start=1) for _ in of]),
+            "users": arrays.of_texts([lane.user_id for lane in lanes]),
+            "types": arrays.of_texts([lane.type for lane in lanes]),
+            "ranks": arrays.of_texts([lane.rank for lane in lanes]),
+            "task_ids": arrays.of_numbers([lane.task_id for lane in lanes]),
+            "late": arrays.of_texts(["t" if lane.late else "f" for lane in lanes]),
             "wanted": wanted,
             "seen": self._seen,
             "known": self._known,
             **self._claim_as,
         }
-        cursor = self._ask(conn, BY_INDEX, WITHOUT_DISK, LOCK_ADMISSION, CLAIM, parameters=parameters)
-        rows = cursor.fetchall()
-        finding = _Finding(*rows[0][-1])
-        if rows[0][0] is None:
-            rows = []
-        self._seen, self._known = finding.fence, _with(finding.known, finding.fence) if rows else finding.known
-        tasks = self._note(rows, lanes)
+        rows = self._ask(conn, BY_INDEX, WITHOUT_DISK, LOCK_ADMISSION, CLAIM, parameters=parameters).fetchall()
+        finding, claimed_at = _Finding(*rows[0][-2]), rows[0][-1]
+        tasks = [] if rows[0][0] is None else self._tasks(rows, finding.fence, claimed_at, offered)
+        self._seen, self._known = finding.fence, _with(finding.known, finding.fence) if tasks else finding.known
         for number, rank, task_id in finding.empty:
+            lane = lanes[number - 1]
             if rank is None or task_id is None:
-                self._wheel.drop(lanes[number - 1])
+                self._wheel.drop(lane)
             else:
-                self._wheel.advance(lanes[number - 1], rank, task_id)
+                lane.rank, lane.task_id = rank, task_id
         for place in sorted(finding.full_users):
             self._wheel.had_turn(offered[place - 1][0])
         return tasks, finding
 
-    def _note(self, rows: Sequence[tuple[Any, ...]], lanes: Sequence[Lane]) -> list[Task]:
-        """Their lanes go on behind the tasks and their users have had their turn. Gives first tasks of all users, then
-        second ones."""
-        places = {lane.user_id: place for place, lane in enumerate(lanes)}
-        turns = dict.fromkeys(places, 0)
+    def _tasks(
+        self,
+        rows: Iterable[tuple[Any, ...]],
+        fence: int,
+        claimed_at: datetime,
+        offered: Sequence[tuple[str, list[Lane]]],
+    ) -> list[Task]:
+        """First tasks of all users, then second ones. Their lanes go on behind them and their users have had their
+        turn."""
+        places = {user_id: place for place, (user_id, _) in enumerate(offered)}
+        turns: dict[str, int] = {}
         last: dict[tuple[str, str], tuple[str, int]] = {}
         in_turn: list[tuple[int, int, Task]] = []
-        for row in rows:  # by rank
-            task = Task(*row[:16])
-            last[task.user_id, task.type] = (row[16], task.task_id)
-            in_turn.append((turns[task.user_id], places[task.user_id], task))
-            turns[task.user_id] += 1
-        for lane in lanes:
-            position = last.get((lane.user_id, lane.type))
-            if position is not None:
-                self._wheel.advance(lane, *position)
+        for (
+            task_id,
+            type_,
+            user_id,
+            organization_id,
+            site_url,
+            payload,
+            subject_id,
+            dedupe_key,
+            model_version,
+            content_hash,
+            attempts,
+            crashes,
+            checkpoint,
+            due_at,
+            rank,
+            *_,
+        ) in rows:  # by rank
+            task = Task(
+                task_id,
+                type_,
+                fence,
+                user_id,
+                organization_id,
+                site_url,
+                json.loads(payload) if payload else {},
+                subject_id,
+                dedupe_key,
+                model_version,
+                content_hash,
+                attempts,
+                crashes,
+                json.loads(checkpoint) if checkpoint else None,
+                due_at,
+                claimed_at,
+            )
+            last[user_id, type_] = (rank, task_id)
+            turn = turns.get(user_id, 0)
+            turns[user_id] = turn + 1
+            in_turn.append((turn, places[user_id], task))
         in_turn.sort()
-        for user_id in dict.fromkeys(task.user_id for _, _, task in in_turn):
-            self._wheel.had_turn(user_id)
+        for user_id, lanes in offered:
+            if user_id in turns:
+                self._wheel.had_turn(user_id)
+                for lane in lanes:
+                    lane.rank, lane.task_id = last.get((user_id, lane.type), (lane.rank, lane.task_id))
         return [task for _, _, task in in_turn]
 
     def _find(self, conn: psycopg.Connection) -> None:

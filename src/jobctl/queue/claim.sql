@@ -1,15 +1,6 @@
 -- Claims up to `wanted` tasks from the lanes that are offered. Runs under the admission lock, with a snapshot taken after
 -- it was granted, so nobody else starts a task meanwhile: what is counted here as running is all there is.
 WITH
--- In the order of the users' turns; all lanes of a user have its place.
-offered AS MATERIALIZED (
-    SELECT o.lane, o.place, o.user_id, o.type, o.rank, o.task_id,
-        CASE WHEN o.late THEN 'infinity' ELSE statement_timestamp() AT TIME ZONE 'UTC' END AS until
-    FROM unnest(
-        %(places)s::text::integer[], %(users)s::text::text[], %(types)s::text::text[], %(ranks)s::text::timestamp[],
-        %(task_ids)s::text::bigint[], %(late)s::text::boolean[]
-    ) WITH ORDINALITY AS o (place, user_id, type, rank, task_id, late, lane)
-),
 -- Every claim up to `seen` that still had tasks running is among `known`, so the entries of ended tries, which the index
 -- keeps for as long as anybody's snapshot lives, are never read again.
 running AS MATERIALIZED (
@@ -34,7 +25,7 @@ rates AS MATERIALIZED (
         SELECT l.name AS type, l.next_start_at, greatest(1, floor(l.rate_per_minute / 60)) AS burst,
             60 / (l.rate_per_minute - greatest(1, floor(l.rate_per_minute / 60)) + 1) AS step_s
         FROM queue.limits AS l
-        WHERE l.kind = 'type' AND l.rate_per_minute IS NOT NULL AND l.name = ANY (ARRAY(SELECT o.type FROM offered AS o))
+        WHERE l.kind = 'type' AND l.rate_per_minute IS NOT NULL AND l.name = ANY (%(types)s::text::text[])
         FOR NO KEY UPDATE SKIP LOCKED
     ) AS p
 ),
@@ -46,34 +37,39 @@ rooms_of_types AS MATERIALIZED (
     LEFT JOIN rates AS p ON p.type = l.name
     WHERE l.kind = 'type'
 ),
-rooms_of_users AS MATERIALIZED (
-    SELECT o.place, o.user_id,
-        CASE WHEN o.user_id = '' THEN m.in_all
-            ELSE coalesce(coalesce(u.running, e.running) - coalesce(r.running, 0), m.in_all) END AS room
-    FROM (SELECT DISTINCT f.place, f.user_id FROM offered AS f) AS o
-    CROSS JOIN room AS m
-    LEFT JOIN (SELECT t.user_id, count(*) AS running FROM running AS t GROUP BY t.user_id) AS r ON r.user_id = o.user_id
-    LEFT JOIN queue.limits AS u ON u.kind = 'user' AND u.name = o.user_id
-    LEFT JOIN queue.limits AS e ON e.kind = 'each_user'
-),
--- No more users than tasks.
+-- What is offered, in the order of the users' turns, with the room that user and type have. All lanes of a user have its
+-- place; `nth` counts those users who can have something.
 lanes AS MATERIALIZED (
-    SELECT f.lane, f.place, f.user_id, f.type, f.rank, f.task_id, f.until, f.room_of_user, f.room_of_type, f.nth
+    SELECT o.lane, o.place, o.user_id, o.type, o.rank, o.task_id, o.until, o.room_of_user, o.room_of_type, o.is_open,
+        dense_rank() OVER (PARTITION BY o.is_open ORDER BY o.place) AS nth
     FROM (
-        SELECT o.lane, o.place, o.user_id, o.type, o.rank, o.task_id, o.until, u.room AS room_of_user,
-            y.room AS room_of_type, dense_rank() OVER (ORDER BY o.place) AS nth
-        FROM offered AS o
-        JOIN rooms_of_users AS u ON u.place = o.place AND u.room > 0
-        LEFT JOIN rooms_of_types AS y ON y.type = o.type
-        WHERE coalesce(y.room, 1) > 0
-    ) AS f
-    WHERE f.nth <= (SELECT m.in_all FROM room AS m)
+        SELECT f.lane, f.place, f.user_id, f.type, f.rank, f.task_id, f.until, f.room_of_user, f.room_of_type,
+            f.room_of_user > 0 AND coalesce(f.room_of_type, 1) > 0 AS is_open
+        FROM (
+            SELECT a.lane, a.place, a.user_id, a.type, a.rank, a.task_id, y.room AS room_of_type,
+                CASE WHEN a.late THEN 'infinity' ELSE statement_timestamp() AT TIME ZONE 'UTC' END AS until,
+                CASE WHEN a.user_id = '' THEN m.in_all
+                    ELSE coalesce(coalesce(u.running, e.running) - coalesce(r.running, 0), m.in_all) END AS room_of_user
+            FROM unnest(
+                %(places)s::text::integer[], %(users)s::text::text[], %(types)s::text::text[],
+                %(ranks)s::text::timestamp[], %(task_ids)s::text::bigint[], %(late)s::text::boolean[]
+            ) WITH ORDINALITY AS a (place, user_id, type, rank, task_id, late, lane)
+            CROSS JOIN room AS m
+            LEFT JOIN (
+                SELECT t.user_id, count(*) AS running FROM running AS t GROUP BY t.user_id
+            ) AS r ON r.user_id = a.user_id
+            LEFT JOIN queue.limits AS u ON u.kind = 'user' AND u.name = a.user_id
+            LEFT JOIN queue.limits AS e ON e.kind = 'each_user'
+            LEFT JOIN rooms_of_types AS y ON y.type = a.type
+        ) AS f
+    ) AS o
 ),
 -- About twice as many as are wanted, so that who has much to do fills up for who has little.
 share AS MATERIALIZED (
-    SELECT ceil(2.0 * (SELECT m.in_all FROM room AS m) / max(l.nth))::bigint AS of_user FROM lanes AS l
+    SELECT CASE WHEN max(l.nth) < m.in_all THEN (2 * m.in_all + max(l.nth) - 1) / max(l.nth) ELSE 1 END AS of_user
+    FROM lanes AS l CROSS JOIN room AS m WHERE l.is_open GROUP BY m.in_all
 ),
--- A lane is looked at for 200 rows more than are wanted and no further. Rows that somebody holds are passed over; what the snapshot shows
+-- No more users than tasks. A lane is looked at for 200 rows more than are wanted and no further. Rows that somebody holds are passed over; what the snapshot shows
 -- otherwise than it is by now is judged as it is.
 probed AS MATERIALIZED (
     SELECT l.lane, l.place, l.type, l.room_of_user, l.room_of_type, p.rank, p.task_id, p.row_at
@@ -98,6 +94,7 @@ probed AS MATERIALIZED (
         )
         FOR UPDATE OF t SKIP LOCKED
     ) AS p
+    WHERE l.is_open AND l.nth <= (SELECT m.in_all FROM room AS m)
 ),
 -- First tasks of all users, then second ones, as far as the types and all together have room.
 chosen AS MATERIALIZED (
@@ -125,9 +122,8 @@ taken AS (
         lease_until = statement_timestamp() + make_interval(secs => %(lease_s)s), claimed_at = statement_timestamp(),
         updated_at = statement_timestamp(), worker = %(worker)s, worker_run_id = %(run_id)s
     WHERE t.ctid = ANY (ARRAY(SELECT c.row_at FROM chosen AS c))
-    RETURNING t.task_id, t.type, t.fence, t.user_id, t.organization_id, t.site_url,
-        coalesce(t.payload, '{}') AS payload, t.subject_id, t.dedupe_key, t.model_version, t.content_hash, t.attempts,
-        t.crashes, t.checkpoint, greatest(t.scheduled_at, 'epoch') AS due_at, t.claimed_at,
+    RETURNING t.task_id, t.type, t.user_id, t.organization_id, t.site_url, t.payload, t.subject_id, t.dedupe_key,
+        t.model_version, t.content_hash, t.attempts, t.crashes, t.checkpoint, t.scheduled_at,
         t.scheduled_at AT TIME ZONE 'UTC' - t.priority * interval '10 minutes' AS rank
 ),
 paced AS (
@@ -142,7 +138,8 @@ empty AS MATERIALIZED (
     SELECT n.lane, f.rank, f.task_id
     FROM (
         SELECT l.lane, l.user_id, l.type, l.rank, l.task_id, l.until FROM lanes AS l
-        WHERE l.lane <> ALL (ARRAY(SELECT p.lane FROM probed AS p))
+        WHERE l.is_open AND l.nth <= (SELECT m.in_all FROM room AS m)
+            AND l.lane NOT IN (SELECT p.lane FROM probed AS p)
     ) AS n
     LEFT JOIN LATERAL (
         SELECT q.task_id, q.scheduled_at AT TIME ZONE 'UTC' - q.priority * interval '10 minutes' AS rank
@@ -154,16 +151,18 @@ empty AS MATERIALIZED (
         LIMIT 1 OFFSET %(wanted)s::bigint + 199
     ) AS f ON true
 )
--- One row a task; the first one also carries what the claimer keeps for its next claim.
-SELECT t.task_id, t.type, t.fence, t.user_id, t.organization_id, t.site_url, t.payload, t.subject_id, t.dedupe_key,
-    t.model_version, t.content_hash, t.attempts, t.crashes, t.checkpoint, t.due_at, t.claimed_at, t.rank::text,
-    CASE WHEN row_number() OVER (ORDER BY t.rank, t.task_id) = 1 THEN s.finding END
+-- One row a task; the first one also carries what is the same for all and what the claimer keeps for its next claim.
+SELECT t.task_id, t.type, t.user_id, t.organization_id, t.site_url, t.payload::text, t.subject_id, t.dedupe_key,
+    t.model_version, t.content_hash, t.attempts, t.crashes, t.checkpoint::text, greatest(t.scheduled_at, 'epoch'),
+    t.rank::text,
+    CASE WHEN row_number() OVER (ORDER BY t.rank, t.task_id) = 1 THEN s.finding END,
+    CASE WHEN row_number() OVER (ORDER BY t.rank, t.task_id) = 1 THEN statement_timestamp() END
 FROM (
     SELECT json_build_array(
         c.fence,
         (SELECT m.in_all FROM room AS m),
-        (SELECT max(l.place) FROM lanes AS l HAVING max(l.nth) = (SELECT m.in_all FROM room AS m)),
-        ARRAY(SELECT u.place FROM rooms_of_users AS u WHERE u.room <= 0),
+        (SELECT min(l.place) FROM lanes AS l WHERE l.is_open AND l.nth = (SELECT m.in_all FROM room AS m)),
+        ARRAY(SELECT DISTINCT l.place FROM lanes AS l WHERE l.room_of_user <= 0),
         ARRAY(SELECT y.type FROM rooms_of_types AS y WHERE y.room <= 0),
         ARRAY(SELECT json_build_array(e.lane, e.rank::text, e.task_id) FROM empty AS e),
         ARRAY(SELECT DISTINCT r.fence FROM running AS r)::text

@@ -75,15 +75,15 @@ def _end(conn: psycopg.Connection, endings: Sequence[Ending]) -> list[int]:
             _held(endings)
             | _told(endings)
             | {
-                "outcomes": arrays.of_plain_texts(ending.outcome for ending in endings),
-                "states": arrays.of_plain_texts(ending.state for ending in endings),
+                "outcomes": arrays.of_texts([ending.outcome for ending in endings]),
+                "states": arrays.of_texts([ending.state for ending in endings]),
                 "scheduled_at": arrays.of_texts(
-                    ending.scheduled_at.isoformat() if ending.scheduled_at else None for ending in endings
+                    [ending.scheduled_at.isoformat() if ending.scheduled_at else None for ending in endings]
                 ),
-                "error_classes": arrays.of_texts(ending.error_class for ending in endings),
-                "error_messages": arrays.of_texts(ending.error_message for ending in endings),
+                "error_classes": arrays.of_texts([ending.error_class for ending in endings]),
+                "error_messages": arrays.of_texts([ending.error_message for ending in endings]),
                 "are_recoverable": arrays.of_texts(
-                    None if ending.is_recoverable is None else str(ending.is_recoverable) for ending in endings
+                    [None if ending.is_recoverable is None else str(ending.is_recoverable) for ending in endings]
                 ),
             },
         ).fetchall()
@@ -111,9 +111,9 @@ def _held(endings: Sequence[Ending]) -> dict[str, str]:
 
 def _told(endings: Sequence[Ending]) -> dict[str, str]:
     return {
-        "handler_versions": arrays.of_texts(ending.handler_version for ending in endings),
-        "memory_bytes": arrays.of_numbers(ending.memory_bytes for ending in endings),
-        "results": arrays.of_texts(_json(ending) for ending in endings),
+        "handler_versions": arrays.of_texts([ending.handler_version for ending in endings]),
+        "memory_bytes": arrays.of_numbers([ending.memory_bytes for ending in endings]),
+        "results": arrays.of_texts([_json(ending) for ending in endings]),
     }
 
 

@@ -118,15 +118,15 @@ def _insert(
 
 def _arrays(requests: Sequence[Request]) -> dict[str, Any]:
     return {
-        "types": arrays.of_texts(each.type for each in requests),
-        "payloads": arrays.of_texts(None if each.payload is None else json.dumps(each.payload) for each in requests),
-        "user_ids": arrays.of_texts(each.user_id for each in requests),
-        "organization_ids": arrays.of_texts(each.organization_id for each in requests),
-        "site_urls": arrays.of_texts(each.site_url for each in requests),
-        "subject_ids": arrays.of_numbers(each.subject_id for each in requests),
-        "dedupe_keys": arrays.of_texts(each.dedupe_key for each in requests),
-        "model_versions": arrays.of_texts(each.model_version for each in requests),
-        "content_hashes": arrays.of_texts(each.content_hash and str(each.content_hash) for each in requests),
-        "priorities": arrays.of_numbers(each.priority for each in requests),
-        "scheduled_at": arrays.of_texts(each.scheduled_at and each.scheduled_at.isoformat() for each in requests),
+        "types": arrays.of_texts([each.type for each in requests]),
+        "payloads": arrays.of_texts([None if each.payload is None else json.dumps(each.payload) for each in requests]),
+        "user_ids": arrays.of_texts([each.user_id for each in requests]),
+        "organization_ids": arrays.of_texts([each.organization_id for each in requests]),
+        "site_urls": arrays.of_texts([each.site_url for each in requests]),
+        "subject_ids": arrays.of_numbers([each.subject_id for each in requests]),
+        "dedupe_keys": arrays.of_texts([each.dedupe_key for each in requests]),
+        "model_versions": arrays.of_texts([each.model_version for each in requests]),
+        "content_hashes": arrays.of_texts([each.content_hash and str(each.content_hash) for each in requests]),
+        "priorities": arrays.of_numbers([each.priority for each in requests]),
+        "scheduled_at": arrays.of_texts([each.scheduled_at and each.scheduled_at.isoformat() for each in requests]),
     }

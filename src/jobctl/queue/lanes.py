@@ -7,13 +7,13 @@ of them, until the wheel is laid out anew.
 """
 
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
-class Lane(NamedTuple):
-    """A lane as it was found: its tasks behind (rank, task_id) are still to be looked at. The rank is in PostgreSQL's
-    own words. A `late` lane has only tasks of low priority left, which rank behind this moment and are due all the
-    same."""
+@dataclass(slots=True)
+class Lane:
+    """Its tasks behind (rank, task_id) are still to be looked at. The rank is in PostgreSQL's own words. A `late` lane
+    has only tasks of low priority left, which rank behind this moment and are due all the same."""
 
     user_id: str
     type: str
@@ -48,23 +48,20 @@ class Wheel:
     def offer(
         self, users: int, *, types: Collection[str] | None = None, but: Collection[str] = ()
     ) -> list[tuple[str, list[Lane]]]:
-        """The next so many users with their lanes of these types; `but` are users to pass over."""
+        """The next so many users with their lanes, of these types only if any are named; `but` are users to pass
+        over."""
         offered: list[tuple[str, list[Lane]]] = []
         for user_id, by_type in self._users.items():
             if len(offered) == users:
                 break
             if user_id in but:
                 continue
-            lanes = [lane for lane in by_type.values() if types is None or lane.type in types]
+            lanes = list(by_type.values())
+            if types is not None:
+                lanes = [lane for lane in lanes if lane.type in types]
             if lanes:
                 offered.append((user_id, lanes))
         return offered
-
-    def advance(self, lane: Lane, rank: str, task_id: int) -> None:
-        """The lane has been looked at up to here."""
-        by_type = self._users.get(lane.user_id)
-        if by_type is not None and lane.type in by_type:
-            by_type[lane.type] = lane._replace(rank=rank, task_id=task_id)
 
     def drop(self, lane: Lane) -> None:
         """Nothing was found in the lane."""

@@ -59,7 +59,7 @@ LIMIT %(limit)s
 def find_lost(conn: psycopg.Connection, *, types: Collection[str] | None = None, limit: int = 1000) -> list[Lost]:
     with conn.cursor(row_factory=class_row(Lost)) as cursor:
         return cursor.execute(
-            FIND_LOST, {"types": None if types is None else arrays.of_texts(types), "limit": limit}
+            FIND_LOST, {"types": None if types is None else arrays.of_texts(list(types)), "limit": limit}
         ).fetchall()
 
 
@@ -75,10 +75,10 @@ def put_back(
     if not lost:
         return []
     parameters = {
-        "task_ids": arrays.of_numbers(each.task_id for each in lost),
-        "fences": arrays.of_numbers(each.fence for each in lost),
-        "claimed_at": arrays.of_plain_texts(each.claimed_at.isoformat() for each in lost),
-        "crash_limits": arrays.of_numbers(crash_limits.get(each.type, default_crash_limit) for each in lost),
+        "task_ids": arrays.of_numbers([each.task_id for each in lost]),
+        "fences": arrays.of_numbers([each.fence for each in lost]),
+        "claimed_at": arrays.of_texts([each.claimed_at.isoformat() for each in lost]),
+        "crash_limits": arrays.of_numbers([crash_limits.get(each.type, default_crash_limit) for each in lost]),
         "pause_s": pause_s,
         "always_superseded": False,
     }

@@ -16,6 +16,7 @@ from time import monotonic
 
 import psycopg
 
+from jobctl.db.sqlstate import is_conflict
 from jobctl.errors import DatabaseUnavailable, JobctlError, UsageError
 from jobctl.jobs.work.handlers import Handlers, installed, unusable_notes
 from jobctl.jobs.work.preview import preview
@@ -26,6 +27,8 @@ from jobctl.runtime.outcome import Outcome
 from jobctl.runtime.run import Run
 from jobctl.settings import Settings
 from jobctl.settings_sources import did_you_mean
+
+TRIES_TO_TELL = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,23 @@ def work(run: Run, options: Options, settings: Settings, redactor: Redactor) -> 
     types = types_of(handlers, options.types)
     if run.dry_run:
         return preview(run, settings.queue_settings, types, handlers, options.max_tasks)
-    with run.connect("limits") as conn:
-        limits.tell(conn, settings.queue_settings, types=handlers.types)
+    _tell_limits(run, settings, handlers)
     worker = Worker(run, _limits(options, settings), settings, redactor, handlers, types)
     worker.work()
     return _outcome(run, options, settings, handlers, worker, monotonic() - began)
+
+
+def _tell_limits(run: Run, settings: Settings, handlers: Handlers) -> None:
+    """What this host's settings say holds for all claims from here on."""
+    with run.connect("limits") as conn:
+        for attempt in range(1, TRIES_TO_TELL + 1):
+            try:
+                limits.tell(conn, settings.queue_settings, types=handlers.types)
+            except psycopg.Error as error:
+                if not is_conflict(error) or attempt == TRIES_TO_TELL:
+                    raise
+            else:
+                return
 
 
 def types_of(handlers: Handlers, asked: Sequence[str]) -> list[str]:

@@ -12,7 +12,6 @@ from contextlib import suppress
 import psycopg
 
 from jobctl import clock, log
-from jobctl.errors import JobctlError
 from jobctl.jobs.work.held import Held
 from jobctl.jobs.work.line import Line
 from jobctl.queue import lease
@@ -49,7 +48,7 @@ class Keeper:
         while not self._ended.wait(pause_s):
             try:
                 self._beat()
-            except (psycopg.Error, JobctlError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next beat tries again
                 self._line.drop()
                 LOG.warning("leases_not_renewed", error=error)
                 self._lose_what_is_past()

@@ -128,13 +128,12 @@ class Worker:
 
     def work(self) -> None:
         """Until nothing is due, or the run has to end. Counts and notes are there also when it raises."""
-        self._rescue()
-        if not self._import_handlers() and not self._limits.until_empty:
-            return
         self._sender.start()
         self._keeper.start()
         try:
-            self._drain()
+            self._rescue()
+            if self._import_handlers() or self._limits.until_empty:
+                self._drain()
         finally:
             self._wind_up()
 
