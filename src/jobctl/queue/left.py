@@ -16,7 +16,7 @@ SELECT EXISTS (SELECT FROM queue.tasks AS t WHERE t.state = 'running' AND t.type
 
 def is_anything_left(conn: psycopg.Connection, types: Sequence[str]) -> bool:
     """Whether tasks of these types wait, for whatever moment, or run anywhere."""
-    row = conn.execute(ANYTHING, {"types": arrays.of_texts(types)}).fetchone()
+    row = conn.execute(ANYTHING, {"types": arrays.of_texts(list(types))}).fetchone()
     return row is not None and row[0]
 
 
@@ -50,7 +50,7 @@ GROUP BY t.type ORDER BY t.type LIMIT 20
 
 def due_of_other_types(conn: psycopg.Connection, types: Sequence[str]) -> Mapping[str, int]:
     """How many tasks are due whose type is none of these."""
-    return dict(conn.execute(WITHOUT_HANDLER, {"types": arrays.of_texts(types)}).fetchall())
+    return dict(conn.execute(WITHOUT_HANDLER, {"types": arrays.of_texts(list(types))}).fetchall())
 
 
 # A user or type whose limit is 0 is closed.
@@ -65,7 +65,7 @@ GROUP BY t.type
 
 def due(conn: psycopg.Connection, types: Sequence[str]) -> Mapping[str, int]:
     """How many tasks of each of these types are due and may be claimed sooner or later."""
-    return dict(conn.execute(DUE, {"types": arrays.of_texts(types)}).fetchall())
+    return dict(conn.execute(DUE, {"types": arrays.of_texts(list(types))}).fetchall())
 
 
 OF_RUN = """
@@ -79,4 +79,4 @@ WHERE t.state = 'running' AND t.worker_run_id = %(run_id)s AND t.task_id <> ALL 
 
 def claimed_unawares(conn: psycopg.Connection, run_id: UUID, known: Sequence[int]) -> list[Task]:
     """Tasks that this run has claimed and does not know of: the answer to a claim's COMMIT was lost."""
-    return [Task(*row) for row in conn.execute(OF_RUN, {"run_id": run_id, "known": arrays.of_numbers(known)})]
+    return [Task(*row) for row in conn.execute(OF_RUN, {"run_id": run_id, "known": arrays.of_numbers(list(known))})]
