@@ -288,7 +288,8 @@ def measure(bench: Bench, rounds: int, workers: Sequence[int]) -> dict[int, Drai
             print(f"  {number} worker(s): bare {bare}, jobctl {ours}: {ratios[-1]:.2f}, by processor {costs[-1]:.2f}")
         ours_of[number] = sorted(seen, key=lambda each: each.rate)[len(seen) // 2]
         print(
-            f"  {number} worker(s): median ratio {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}), "
+            f"  {number} worker(s): median ratio {statistics.median(ratios):.2f} "
+            f"({min(ratios):.2f}-{max(ratios):.2f}), "
             f"by processor time {statistics.median(costs):.2f} ({min(costs):.2f}-{max(costs):.2f})"
         )
     return ours_of
