@@ -54,7 +54,7 @@ def find_lanes(conn: psycopg.Connection, types: Collection[str]) -> list[Lane]:
 
 
 # Whatever was claimed up to `seen` has been committed when the lock is granted, or never will be.
-SEEN = "SELECT last_value FROM queue.fences"
+SEEN = "SELECT last_value - (NOT is_called)::integer FROM queue.fences"
 KNOWN = """
 SELECT coalesce(array_agg(DISTINCT t.fence), '{}')::text FROM queue.tasks AS t
 WHERE t.state = 'running' AND t.fence <= %(seen)s
@@ -90,6 +90,7 @@ class Claimer:
         self._database = database
         self._wheel = Wheel()
         self._found_at = self._lasts_s = 0.0
+        self._conn: psycopg.Connection | None = None
         self._seen: int | None = None
         self._known = "{}"
 
@@ -100,6 +101,9 @@ class Claimer:
         if conn.isolation_level is not IsolationLevel.READ_COMMITTED:
             conn.isolation_level = IsolationLevel.READ_COMMITTED  # the claim must see what the lock waited for
         wanted_types = self.types if types is None else self.types & set(types)
+        if conn is not self._conn:
+            # A server that crashed may have forgotten the last claims, and give their fences once more.
+            self._conn, self._seen = conn, None
         if self._seen is None:
             self._look_at_running(conn)
         found_now = False

@@ -119,12 +119,12 @@ chosen AS MATERIALIZED (
     LIMIT (SELECT m.in_all FROM room AS m)
 ),
 claim AS MATERIALIZED (
-    SELECT nextval('queue.fences') AS fence
+    SELECT nextval('queue.fences') AS fence, clock_timestamp() AS at
 ),
 taken AS (
     UPDATE queue.tasks AS t
     SET state = 'running', attempts = t.attempts + 1, fence = (SELECT c.fence FROM claim AS c),
-        lease_until = statement_timestamp() + make_interval(secs => %(lease_s)s), claimed_at = statement_timestamp(),
+        lease_until = (SELECT c.at FROM claim AS c) + make_interval(secs => %(lease_s)s), claimed_at = (SELECT c.at FROM claim AS c),
         updated_at = statement_timestamp(), worker = %(worker)s, worker_run_id = %(run_id)s
     WHERE t.ctid = ANY (ARRAY(SELECT c.row_at FROM chosen AS c))
     RETURNING t.task_id, t.type, t.user_id, t.organization_id, t.site_url, t.payload, t.subject_id, t.dedupe_key,
@@ -133,7 +133,7 @@ taken AS (
 ),
 paced AS (
     UPDATE queue.limits AS l
-    SET next_start_at = greatest(statement_timestamp(), p.next_start_at) + k.started * p.step_s * interval '1 second'
+    SET next_start_at = greatest((SELECT c.at FROM claim AS c), p.next_start_at) + k.started * p.step_s * interval '1 second'
     FROM rates AS p
     JOIN (SELECT t.type, count(*) AS started FROM taken AS t GROUP BY t.type) AS k ON k.type = p.type
     WHERE l.kind = 'type' AND l.name = p.type
@@ -161,7 +161,7 @@ SELECT t.task_id, t.type, t.user_id, t.organization_id, t.site_url, t.payload::t
     t.model_version, t.content_hash, t.attempts, t.crashes, t.checkpoint::text, greatest(t.scheduled_at, 'epoch'),
     t.rank::text,
     CASE WHEN row_number() OVER (ORDER BY t.rank, t.task_id) = 1 THEN s.finding END,
-    CASE WHEN row_number() OVER (ORDER BY t.rank, t.task_id) = 1 THEN statement_timestamp() END
+    CASE WHEN row_number() OVER (ORDER BY t.rank, t.task_id) = 1 THEN s.at END
 FROM (
     SELECT json_build_array(
         c.fence,
@@ -171,7 +171,7 @@ FROM (
         ARRAY(SELECT y.type FROM rooms_of_types AS y WHERE y.room <= 0),
         ARRAY(SELECT json_build_array(e.lane, e.rank::text, e.task_id) FROM empty AS e),
         ARRAY(SELECT DISTINCT r.fence FROM running AS r)::text
-    ) AS finding
+    ) AS finding, c.at
     FROM claim AS c
 ) AS s
 LEFT JOIN taken AS t ON true

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from importlib.resources import files
 
 import psycopg
-from psycopg.errors import LockNotAvailable, UniqueViolation
+from psycopg.errors import DeadlockDetected, LockNotAvailable, UniqueViolation
 from psycopg.pq import TransactionStatus
 
 from jobctl.queue import arrays
@@ -55,12 +55,15 @@ def complete(conn: psycopg.Connection, endings: Sequence[Ending]) -> list[int]:
     In no transaction, what was written is committed on return. Inside the caller's it is part of that."""
     if not endings:
         return []
-    if all(_is_plain_success(ending) for ending in endings):
-        rows = conn.execute(SUCCEED, _held(endings) | _told(endings), prepare=True)
-        return _refused(endings, rows)
+    # In one order with the heartbeat, which may extend the leases of the same tasks at this moment.
+    endings = sorted(endings, key=lambda ending: ending.task.task_id)
     try:
+        if all(_is_plain_success(ending) for ending in endings):
+            with _savepoint(conn):
+                rows = conn.execute(SUCCEED, _held(endings) | _told(endings), prepare=True).fetchall()
+            return _refused(endings, rows)
         return _end(conn, endings)
-    except (UniqueViolation, LockNotAvailable):
+    except (UniqueViolation, LockNotAvailable, DeadlockDetected):
         return [task_id for ending in endings for task_id in _end_one(conn, ending)]
 
 
@@ -94,7 +97,7 @@ def _end_one(conn: psycopg.Connection, ending: Ending) -> list[int]:
     """A task that somebody holds for so long is refused: its lease decides what becomes of it."""
     try:
         return _end(conn, [ending])
-    except LockNotAvailable:
+    except (LockNotAvailable, DeadlockDetected):
         return [ending.task.task_id]
     except UniqueViolation:
         return _end(conn, [ending._replace(state="cancelled", **SUPERSEDED)])

@@ -14,7 +14,8 @@ WITH held AS MATERIALIZED (
     WHERE t.state = 'running' AND t.lease_until > statement_timestamp()
     FOR UPDATE OF t
 ),
--- Of several that go back for the same thing the newest stays.
+-- Of several that go back for the same thing the newest stays. In the order in which requests are enqueued, so that a
+-- caller who enqueues the same ones at this moment and this statement never wait for each other in a circle.
 judged AS MATERIALIZED (
     SELECT h.*, h.state = 'queued' AND (
         EXISTS (
@@ -34,6 +35,7 @@ judged AS MATERIALIZED (
         )
     ) AS is_superseded
     FROM held AS h
+    ORDER BY h.subject_id IS NULL, h.type, h.subject_id, h.model_version, h.dedupe_key
 ),
 ended AS (
     UPDATE queue.tasks AS t

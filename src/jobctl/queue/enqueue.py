@@ -57,7 +57,7 @@ FROM unnest(
 """
 _SUPERSEDE = """
 DO UPDATE SET payload = excluded.payload, content_hash = excluded.content_hash, run_id = excluded.run_id,
-    organization_id = excluded.organization_id, site_url = excluded.site_url,
+    checkpoint = NULL, organization_id = excluded.organization_id, site_url = excluded.site_url,
     priority = greatest(t.priority, excluded.priority), scheduled_at = least(t.scheduled_at, excluded.scheduled_at),
     updated_at = statement_timestamp()
 """

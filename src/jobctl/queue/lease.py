@@ -15,15 +15,28 @@ class TaskLost(JobctlError):
     """The task was given to another worker, cancelled, or its lease is over: nothing of this try counts any more."""
 
 
-# A lease that is over is taken up again as long as nobody has given the task away.
+# A lease that is over is taken up again as long as nobody has given the task away. A row that somebody has locked keeps
+# its lease and holds up no other: it is just being ended or rescued, or an operator's transaction is open over it.
 EXTEND = """
-UPDATE queue.tasks AS t
-SET lease_until = statement_timestamp() + make_interval(secs => %(lease_s)s)
-FROM unnest(
-    %(task_ids)s::text::bigint[], %(fences)s::text::bigint[], %(claimed_at)s::text::timestamptz[]
-) AS e (task_id, fence, claimed_at)
-WHERE t.task_id = e.task_id AND t.fence = e.fence AND t.claimed_at = e.claimed_at AND t.state = 'running'
-RETURNING t.task_id
+WITH held AS MATERIALIZED (
+    SELECT t.task_id, t.fence, t.claimed_at
+    FROM unnest(
+        %(task_ids)s::text::bigint[], %(fences)s::text::bigint[], %(claimed_at)s::text::timestamptz[]
+    ) AS e (task_id, fence, claimed_at)
+    JOIN queue.tasks AS t ON t.task_id = e.task_id AND t.fence = e.fence AND t.claimed_at = e.claimed_at
+    WHERE t.state = 'running'
+),
+free AS MATERIALIZED (
+    SELECT t.task_id FROM held AS e
+    JOIN queue.tasks AS t ON t.task_id = e.task_id AND t.fence = e.fence AND t.claimed_at = e.claimed_at
+    WHERE t.state = 'running'
+    FOR NO KEY UPDATE OF t SKIP LOCKED
+),
+extended AS (
+    UPDATE queue.tasks AS t SET lease_until = statement_timestamp() + make_interval(secs => %(lease_s)s)
+    FROM free AS f WHERE t.task_id = f.task_id
+)
+SELECT h.task_id FROM held AS h
 """
 
 

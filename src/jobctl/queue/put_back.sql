@@ -31,6 +31,7 @@ judged AS MATERIALIZED (
         )
     ) AS is_superseded
     FROM lost AS l
+    ORDER BY l.subject_id IS NULL, l.type, l.subject_id, l.model_version, l.dedupe_key
 ),
 ended AS (
     UPDATE queue.tasks AS t

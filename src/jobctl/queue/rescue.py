@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 import psycopg
-from psycopg.errors import UniqueViolation
+from psycopg.errors import DeadlockDetected, LockNotAvailable, UniqueViolation
 from psycopg.rows import class_row
 
 from jobctl.queue import arrays
@@ -85,11 +85,13 @@ def put_back(
     try:
         with conn.transaction(), conn.cursor(row_factory=class_row(Rescued)) as cursor:
             return cursor.execute(PUT_BACK, parameters).fetchall()
-    except UniqueViolation:
-        # A newer request for the same thing came in at this very moment.
+    except (UniqueViolation, LockNotAvailable, DeadlockDetected) as error:
+        # A newer request for the same thing came in at this very moment, or is not committed yet.
         if len(lost) > 1:
             one_by_one = (put_back(conn, [each], crash_limits, default_crash_limit, pause_s=pause_s) for each in lost)
             return [rescued for of_one in one_by_one for rescued in of_one]
+        if not isinstance(error, UniqueViolation):
+            return []  # the next rescuer finds it
         with conn.transaction(), conn.cursor(row_factory=class_row(Rescued)) as cursor:
             return cursor.execute(PUT_BACK, parameters | {"always_superseded": True}).fetchall()
 

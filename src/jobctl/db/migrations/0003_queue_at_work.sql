@@ -103,15 +103,24 @@ BEGIN
         RAISE EXCEPTION 'a task is started by a worker alone' USING ERRCODE = 'feature_not_supported',
             HINT = 'set status to queued, then: jobctl work';
     END IF;
-    IF wanted = 'queued' AND OLD.status <> 'queued' AND EXISTS (
-        SELECT FROM queue.tasks AS t
-        JOIN queue.tasks AS twin ON twin.type = t.type AND twin.state = 'queued' AND twin.task_id <> t.task_id
+    -- Of two requests for the same thing the newer one stays.
+    IF wanted = 'queued' AND OLD.status <> 'queued' THEN
+        UPDATE queue.tasks AS twin SET state = 'cancelled', updated_at = clock_timestamp(), error_class = 'Superseded',
+            error_message = 'superseded by a newer request that waits', finished_at = clock_timestamp()
+        FROM queue.tasks AS t
+        WHERE t.task_id = OLD.id AND twin.type = t.type AND twin.state = 'queued' AND twin.task_id < t.task_id
             AND (twin.dedupe_key = t.dedupe_key
-                OR (twin.subject_id = t.subject_id AND twin.model_version = t.model_version))
-        WHERE t.task_id = OLD.id
-    ) THEN
-        wanted := 'cancelled';
-        reason := 'superseded by a newer request that waits';
+                OR (twin.subject_id = t.subject_id AND twin.model_version = t.model_version));
+        IF EXISTS (
+            SELECT FROM queue.tasks AS t
+            JOIN queue.tasks AS twin ON twin.type = t.type AND twin.state = 'queued' AND twin.task_id > t.task_id
+                AND (twin.dedupe_key = t.dedupe_key
+                    OR (twin.subject_id = t.subject_id AND twin.model_version = t.model_version))
+            WHERE t.task_id = OLD.id
+        ) THEN
+            wanted := 'cancelled';
+            reason := 'superseded by a newer request that waits';
+        END IF;
     END IF;
     IF OLD.status = 'running' AND wanted <> 'running' THEN
         INSERT INTO queue.attempts (task_id, fence, type, user_id, attempt, host, worker, run_id, due_at, claimed_at,
