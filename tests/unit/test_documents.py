@@ -63,11 +63,11 @@ def test_readme_names_each_command_and_no_other() -> None:
         if group.typer_instance is not None
         for command in group.typer_instance.registered_commands
     }
-    rows = re.findall(r"^\| (`(?:branch|db|config|schedule) .*?) \| ", README, re.MULTILINE)
+    rows = re.findall(r"^\| (`(?:branch|db|config|project|schedule) .*?) \| ", README, re.MULTILINE)
     told = {
         f"{row.split()[0].strip('`')} {name}"
         for row in rows
-        for name in re.findall(r"`(?:branch |db |config |schedule )?([a-z]+)[^`]*`", row)
+        for name in re.findall(r"`(?:branch |db |config |project |schedule )?([a-z]+)[^`]*`", row)
     }
     assert told == there
 

@@ -6,6 +6,7 @@ from jobctl.cli import (
     db_commands,
     doctor_command,
     job_commands,
+    project_commands,
     schedule_commands,
     slot_commands,
     wrap_command,
@@ -22,4 +23,5 @@ app.command("doctor", epilog=doctor_command.EXAMPLE)(doctor_command.doctor)
 app.add_typer(branch_commands.app, name="branch")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(db_commands.app, name="db")
+app.add_typer(project_commands.app, name="project")
 app.add_typer(schedule_commands.app, name="schedule")
