@@ -137,13 +137,14 @@ class Started:
 
 @dataclass
 class Runner:
-    """Starts runs against one database, in a directory of its own. `code` is the tree that is run."""
+    """Starts runs of a job against one database, in a directory of its own. `code` is the tree that is run."""
 
     directory: Path
     url: str
     code: Path = SOURCE
     settings: dict[str, str] = field(default_factory=dict[str, str])
     started: list[Started] = field(default_factory=list[Started])
+    job: str = "ingest-branch"
 
     @property
     def log_file(self) -> Path:
@@ -180,7 +181,7 @@ class Runner:
         if url is not None:
             environment["DATABASE_URL"] = url
         process = subprocess.Popen(
-            [*before, sys.executable, "-m", "jobctl", "ingest-branch", "--correlation-id", correlation, *arguments],
+            [*before, sys.executable, "-m", "jobctl", self.job, "--correlation-id", correlation, *arguments],
             env=environment,
             cwd=self.directory,
             stdin=subprocess.DEVNULL,

@@ -29,6 +29,7 @@ from jobctl.settings_schedules import ScheduleSettings, read_schedules
 from jobctl.settings_sources import PREFIX, Fault, Found, Names, Value, did_you_mean, expand, find, user_directory
 
 if TYPE_CHECKING:
+    from jobctl.settings_embeddings import EmbeddingSettings
     from jobctl.settings_queue import QueueSettings
 
 DEFAULT_MAX_RUNTIME_S: Final[Mapping[str, int]] = {
@@ -101,6 +102,18 @@ def _table_of_queue(value: object) -> object:
     from jobctl.settings_queue import read_queue  # only where there is a table: most starts have no use for it
 
     return read_queue(value)
+
+
+def _table_of_embeddings(value: object) -> object:
+    from jobctl.settings_embeddings import read_embeddings
+
+    return read_embeddings(value)
+
+
+def _tokens(value: object) -> object:
+    from jobctl.settings_outside import checked_tokens
+
+    return checked_tokens(value)
 
 
 def _addresses(value: object) -> object:
@@ -211,7 +224,7 @@ def _app_id(value: object) -> object:
     return text
 
 
-def _tokens(value: object) -> object:
+def _github_tokens(value: object) -> object:
     if isinstance(value, str) and not all(re.fullmatch(r"[!-~]+", token) for token in _parts(value)):
         raise ValueError("has a token with a character that no token has (its value is not shown)")
     return value
@@ -234,7 +247,7 @@ class Settings(BaseModel):
     data_dir: Path
     branch_slug: Annotated[str | None, BeforeValidator(_slug)] = None
     github_token: SecretStr | None = None
-    github_tokens: Annotated[SecretStr | None, BeforeValidator(_tokens)] = None
+    github_tokens: Annotated[SecretStr | None, BeforeValidator(_github_tokens)] = None
     github_api_url: Annotated[str, BeforeValidator(_api_url)] = "https://api.github.com"
     github_app_id: Annotated[str | None, BeforeValidator(_app_id)] = None
     github_app_key_file: Path | None = None
@@ -268,6 +281,7 @@ class Settings(BaseModel):
     queue: Annotated[Any, BeforeValidator(_table_of_queue)] = None
     slot: AwareDatetime | None = None
     heartbeat_urls: Annotated[SecretStr | None, BeforeValidator(_urls_by_job)] = None
+    endpoint_tokens: Annotated[SecretStr | None, BeforeValidator(_tokens)] = None
 
     memory_limit_mb: Annotated[int, Field(ge=32)] = 120
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 5_000
@@ -275,6 +289,8 @@ class Settings(BaseModel):
     max_withdraw_share: Share = 0.2
     h3_resolution: Annotated[int, Field(ge=0, le=15)] = 8
     embed_model_version: Annotated[str, Field(pattern=r"^[!-\[\]-~]+$")] = "wordllama-256-v1"
+    embeddings: Annotated[Any, BeforeValidator(_table_of_embeddings)] = None
+    embeddings_api_key: SecretStr | None = None
     run_as_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]*\$?$")] = "jobctl"
 
     @property
@@ -289,6 +305,13 @@ class Settings(BaseModel):
 
         return self.queue if self.queue is not None else QueueSettings()
 
+    @property
+    def embedding_settings(self) -> "EmbeddingSettings":
+        """The table `embeddings` of the config file, with its defaults."""
+        from jobctl.settings_embeddings import EmbeddingSettings
+
+        return self.embeddings if self.embeddings is not None else EmbeddingSettings()
+
     def max_runtime_of(self, job: str) -> int:
         """Seconds after which a run of `job` is ended."""
         return self.max_runtime_s.get(job, OTHER_MAX_RUNTIME_S)
@@ -297,7 +320,9 @@ class Settings(BaseModel):
         """Every secret in the clear, for the redactor and nobody else."""
         values = (getattr(self, name) for name in SECRETS)
         texts = tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
-        return (*texts, *self.heartbeat_url_of_job().values(), *self.further_github_tokens())
+        of_queue = self.queue.secrets() if self.queue is not None else ()
+        parts = (*self.heartbeat_url_of_job().values(), *self.endpoint_token_of().values(), *of_queue)
+        return (*texts, *parts, *self.further_github_tokens())
 
     def further_github_tokens(self) -> tuple[str, ...]:
         """Beside `github_token`, in the clear."""
@@ -306,6 +331,14 @@ class Settings(BaseModel):
     def heartbeat_url_of_job(self) -> Mapping[str, str]:
         """Where each job's begin and end are told, by job or `job/scope`."""
         return _pairs(self.heartbeat_urls.get_secret_value()) if self.heartbeat_urls is not None else {}
+
+    def endpoint_token_of(self) -> Mapping[str, str]:
+        """What each endpoint of the queue is asked with, by the endpoint's name."""
+        if self.endpoint_tokens is None:
+            return {}
+        from jobctl.settings_outside import read_tokens
+
+        return read_tokens(self.endpoint_tokens.get_secret_value())
 
 
 SECRETS: Final = frozenset(
@@ -459,7 +492,7 @@ def _plain(kind: str, context: Mapping[str, object], text: str) -> str:
 def _fault(name: str, value: Value, text: str) -> Fault:
     """A bad value, shown unless it is secret or the text shows it already."""
     said = ENV_NAMES[name] if not value.origin.startswith("config file") else name
-    is_told = name in SECRETS or name in ("schedules", "queue") or repr(value.raw) in text
+    is_told = name in SECRETS or name in ("schedules", "queue", "embeddings") or repr(value.raw) in text
     is_told = is_told or "is not shown" in text
     shown = "" if is_told else f" (it is {str(value.raw)[:80]!r})"
     default: object = Settings.model_fields[name].default
@@ -504,6 +537,24 @@ def _together_faults(settings: Settings, found: Found) -> list[Fault]:
                 "set SLACK_WEBHOOK_URL or ENABLE_SLACK_ALERTS=false",
             )
         )
+    if not faulty & {"queue", "endpoint_tokens"}:
+        faults += _token_faults(settings, origin("endpoint_tokens"))
+    return faults
+
+
+def _token_faults(settings: Settings, origin: str) -> list[Fault]:
+    """A token nobody uses is a misspelt name: the endpoint would be asked without any."""
+    faults: list[Fault] = []
+    for name in settings.endpoint_token_of():
+        endpoints = settings.queue_settings.endpoints
+        if name not in endpoints:
+            meant = did_you_mean(name, endpoints, cutoff=0.6)
+            mend = f"did you mean {meant}?" if meant else f"add [queue.endpoints.{name}] or remove the token"
+            message = f"JOBCTL_ENDPOINT_TOKENS names {name!r}, which is not an endpoint"
+            faults.append(Fault("endpoint_tokens", origin, message, mend))
+        elif endpoints[name].url is None:
+            message = f"JOBCTL_ENDPOINT_TOKENS has a token for {name!r}, which has no url to whose host it could go"
+            faults.append(Fault("endpoint_tokens", origin, message, f"add url to [queue.endpoints.{name}]"))
     return faults
 
 

@@ -22,12 +22,16 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 ENV_FILE = "JOBCTL_ENV_FILE"
 CONFIG_FILE = "JOBCTL_CONFIG"
 PREFIX = "JOBCTL_"
-OF_COMMANDS = frozenset({"JOBCTL_RUN_ID", "JOBCTL_CORRELATION_ID", "JOBCTL_RUN_SLOT"})  # what `jobctl run` gives along
+# What `jobctl run` and tasks of the type `command` give along.
+OF_COMMANDS = frozenset(
+    {"JOBCTL_RUN_ID", "JOBCTL_CORRELATION_ID", "JOBCTL_RUN_SLOT"}
+    | {"JOBCTL_TASK_ID", "JOBCTL_TASK_TYPE", "JOBCTL_TASK_ATTEMPT", "JOBCTL_TASK_USER"}
+)
 TEST_PREFIX = "JOBCTL_TEST_"  # names of the test suite, which the commands under test inherit
 LARGEST_FILE = 1 << 20
 
@@ -237,9 +241,17 @@ def _read_config_file(found: Found, names: Names, path: Path, chosen_by: str) ->
             continue
         raw = value.strip() if isinstance(value, str) else value
         if raw not in ("", [], {}):
-            secret = secret or name in names.secret
+            secret = secret or name in names.secret or (name == "queue" and _holds_secrets(raw))
             found.add(name, Value(raw, origin, path.parent))
     found.faults.extend(_permission_faults(path, status, origin, secret=secret))
+
+
+def _holds_secrets(queue: object) -> bool:
+    if not isinstance(queue, Mapping) or "endpoints" not in queue:
+        return False
+    from jobctl.settings_outside import holds_secrets
+
+    return holds_secrets(cast(object, queue))
 
 
 # Files -------------------------------------------------------------------------------------------------------------

@@ -11,10 +11,11 @@ from psycopg.conninfo import make_conninfo
 from jobctl.db.connection import Database
 from jobctl.db.grants import script
 from jobctl.db.migrate import current_version, migrate, require_schema
-from jobctl.errors import UsageError
+from jobctl.errors import ConfigurationError, UsageError
 
 OWNER, WORKER, READER = "grants-owner", "grants-worker", "grants-reader"
 LEDGER = "jobctl_meta.migrations"
+OPERATORS_VIEW = "public.ingestion_jobs"
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 EXPECTED = {
     OWNER: set(PRIVILEGES),
@@ -24,7 +25,7 @@ EXPECTED = {
 SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'public')"
 TABLES = """
 SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'public')
+WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY 1
 """
 HELD = "SELECT p FROM unnest(%(privileges)s::text[]) AS p WHERE has_table_privilege(%(role)s, %(name)s, p)"
@@ -65,11 +66,11 @@ def privileges(conn: psycopg.Connection) -> dict[tuple[str, str], set[str]]:
 
 def assert_matrix(conn: psycopg.Connection) -> None:
     tables = column(conn, TABLES)
-    assert {"ops.job_history", "branch.records", "core.items", "queue.tasks", LEDGER} <= set(tables)
+    assert {"ops.job_history", "branch.records", "core.items", "queue.tasks", OPERATORS_VIEW, LEDGER} <= set(tables)
     expected = {(role, table): wanted for role, wanted in EXPECTED.items() for table in tables}
     expected[WORKER, LEDGER] = {"SELECT"}
     assert privileges(conn) == expected
-    for schema in column(conn, SCHEMAS):
+    for schema in [*column(conn, SCHEMAS), "public"]:
         for role, create in ((OWNER, True), (WORKER, False), (READER, False)):
             row = conn.execute(
                 "SELECT has_schema_privilege(%(r)s, %(s)s, 'USAGE'), has_schema_privilege(%(r)s, %(s)s, 'CREATE')",
@@ -100,7 +101,8 @@ def test_grants_after_a_migration_by_another_role_give_the_full_matrix(
     assert_matrix(admin)
     owners = column(
         admin, "SELECT DISTINCT r.rolname FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner"
-        " JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname IN ('ops', 'core', 'branch', 'queue')"
+        " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+        " WHERE n.nspname IN ('ops', 'core', 'branch', 'queue', 'public')"
     )  # fmt: skip
     assert owners == [OWNER]
 
@@ -181,6 +183,51 @@ def assert_reads_and_writes_nothing(reader: psycopg.Connection) -> None:
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             reader.execute(statement.encode())
+
+
+OPERATORS_QUERY = "SELECT job_type, status, organization_id, site_url, error_message, updated_at FROM ingestion_jobs"
+PAUSE = "UPDATE ingestion_jobs SET status='blocked' WHERE status='queued'"
+GO_ON = "UPDATE ingestion_jobs SET status='queued' WHERE status='blocked'"
+
+
+@pytest.mark.parametrize("is_migrated_first", [True, False])
+def test_operators_queries_run_as_they_are_with_the_search_path_of_a_fresh_session(
+    empty_database: Database, admin: psycopg.Connection, is_migrated_first: bool
+) -> None:
+    if is_migrated_first:
+        migrate(empty_database)
+        apply_script(admin)
+    else:
+        apply_script(admin)
+        migrate(log_in(empty_database, admin, OWNER))
+    admin.execute(
+        "INSERT INTO queue.tasks (type, organization_id, site_url) VALUES ('crawl', 'o1', 'https://a.example')"
+    )
+    for role in (OWNER, WORKER, READER):
+        dsn = log_in(empty_database, admin, role).dsn
+        with psycopg.connect(dsn, autocommit=True) as session:
+            rows = session.execute(OPERATORS_QUERY).fetchall()
+            assert [row[:5] for row in rows] == [("crawl", "queued", "o1", "https://a.example", None)]
+            if role == READER:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    session.execute(PAUSE)
+                continue
+            assert session.execute(PAUSE).rowcount == 1
+            assert admin.execute("SELECT state FROM queue.tasks").fetchone() == ("blocked",)
+            assert session.execute(GO_ON).rowcount == 1
+    assert admin.execute("SELECT state FROM queue.tasks").fetchone() == ("queued",)
+
+
+def test_an_owner_without_rights_on_schema_public_is_told_how_to_get_them(
+    empty_database: Database, admin: psycopg.Connection
+) -> None:
+    apply_script(admin)
+    admin.execute(sql.SQL("REVOKE CREATE ON SCHEMA public FROM {}").format(sql.Identifier(OWNER)))
+    with pytest.raises(ConfigurationError, match="permission denied for schema public") as caught:
+        migrate(log_in(empty_database, admin, OWNER))
+    assert "jobctl db grants" in caught.value.hint
+    apply_script(admin)
+    assert migrate(log_in(empty_database, admin, OWNER))[0].version == 3
 
 
 def test_outsiders_may_not_even_connect(admin: psycopg.Connection) -> None:

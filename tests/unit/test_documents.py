@@ -1,6 +1,7 @@
 """What README, CONTRIBUTING and docs/json.md promise is what there is."""
 
 import re
+import tomllib
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,13 +10,21 @@ from jobctl import errors
 from jobctl.branches.load_report import LoadReport
 from jobctl.branches.rejects import ReasonCount, Reject
 from jobctl.cli.app import app
+from jobctl.cli.queue_account import Account
 from jobctl.jobs.ingest_branch.writer import COUNTS
 from jobctl.monitor.doctor.finding import SUBJECTS
+from jobctl.monitor.queue import patterns, stats, why
+from jobctl.monitor.queue.projection import Projection
+from jobctl.monitor.queue.quantiles import Quantiles
+from jobctl.monitor.queue.why import Reason
+from jobctl.queue import listing
 from jobctl.runtime.outcome import RunReport, ScopeReport
 from jobctl.settings import ENV_NAMES, SECRETS, Settings
+from jobctl.settings_queue import QueueSettings, TypePolicy, read_queue
 
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
+QUEUE = (PROJECT / "docs/queue.md").read_text(encoding="utf-8")
 JSON = (PROJECT / "docs/json.md").read_text(encoding="utf-8")
 CONTRIBUTING = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -63,11 +72,12 @@ def test_readme_names_each_command_and_no_other() -> None:
         if group.typer_instance is not None
         for command in group.typer_instance.registered_commands
     }
-    rows = re.findall(r"^\| (`(?:branch|db|config|project|schedule) .*?) \| ", README, re.MULTILINE)
+    groups = "|".join(sorted(str(group.name) for group in app.registered_groups))
+    rows = re.findall(rf"^\| (`(?:{groups}) .*?) \| ", README, re.MULTILINE)
     told = {
         f"{row.split()[0].strip('`')} {name}"
         for row in rows
-        for name in re.findall(r"`(?:branch |db |config |project |schedule )?([a-z]+)[^`]*`", row)
+        for name in re.findall(rf"`(?:(?:{groups}) )?([a-z]+)[^`]*`", row)
     }
     assert told == there
 
@@ -75,6 +85,29 @@ def test_readme_names_each_command_and_no_other() -> None:
 def test_readme_lists_each_subject_of_the_doctor() -> None:
     table = README.partition("| subject |")[2].partition("\nExit 0")[0]
     assert tuple(re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE)) == SUBJECTS
+
+
+def test_json_page_lists_each_key_of_a_task_and_of_its_figures() -> None:
+    told = set(re.findall(r"`([a-z0-9_]+)`", JSON.partition("## `jobctl queue --json`")[2].partition("\n## ")[0]))
+    tables = (listing.Listed, listing.Shown, listing.Attempt, stats.Backlog, stats.Load, stats.FailedTry)
+    assert {name for of in (*tables, patterns.Pattern, Projection, Quantiles, Reason) for name in of._fields} <= told
+    assert {*Account("retry").as_json(), *stats.OUTCOMES} - {"items", "next"} <= told
+
+
+def test_queue_page_lists_each_setting_state_reason_view_and_outcome() -> None:
+    told = set(re.findall(r"`(?:queue\.)?([a-z0-9_]+)`", QUEUE)) | set(
+        re.findall(r"^([a-z_]+) = ", QUEUE, re.MULTILINE)
+    )
+    settings = {*QueueSettings.model_fields, *TypePolicy.model_fields} - {"defaults", "users", "types"}
+    views = {"no_task_twice", "limits_held", "no_stuck_past_lease", "attempts_add_up"}
+    assert settings | {*listing.STATES} | {*why.CODES} | {*stats.OUTCOMES} | views <= told
+
+
+def test_the_settings_on_the_queue_page_are_read_and_their_defaults_are_the_defaults() -> None:
+    block = QUEUE.partition("```toml\n")[2].partition("```")[0]
+    read = read_queue(tomllib.loads(block)["queue"])
+    assert read.model_copy(update={"users": {}, "types": {}}) == QueueSettings()
+    assert read.types["crawl"].rate_per_minute == 120
 
 
 def test_json_page_lists_each_count_of_ingest_branch() -> None:

@@ -1,8 +1,9 @@
 """Remove a branch with all that came of it, in bounded batches.
 
-What hangs on a record goes before it (waiting tasks, item, reject), the branch's row last: a removal that is cut short
-is continued by the next one. Each batch locks the branch's row and looks again that the branch is not activated and no
-run is at work on it. The statements reach into the tables of items and queue, since the order across them is the point.
+What hangs on a record goes before it (vector, waiting tasks, item, reject), the branch's row last: a removal that is
+cut short is continued by the next one. Each batch locks the branch's row and looks again that the branch is not
+activated and no run is at work on it. The statements reach into the tables of items, embeddings and queue, since the
+order across them is the point.
 """
 
 from dataclasses import dataclass
@@ -81,6 +82,8 @@ DELETE FROM core.items WHERE item_id IN (
 RETURNING item_id
 """
 
+DELETE_VECTORS = "DELETE FROM core.embeddings WHERE item_id = ANY(%(item_ids)s)"
+
 # Other tasks of these items were done or are being done; their rows are the queue's history.
 DELETE_TASKS = """
 DELETE FROM queue.tasks WHERE type = 'embed' AND subject_id = ANY(%(item_ids)s) AND state = 'queued'
@@ -91,6 +94,7 @@ def _delete_batch(conn: psycopg.Connection, branch: Branch, limit: int) -> Remov
     """Up to `limit` rows of the first kind that is left; None when none is."""
     parameters = {"branch_id": branch.branch_id, "limit": limit}
     if items := conn.execute(DELETE_ITEMS, parameters).fetchall():
+        conn.execute(DELETE_VECTORS, {"item_ids": [row[0] for row in items]})
         tasks = conn.execute(DELETE_TASKS, {"item_ids": [row[0] for row in items]}).rowcount
         return Removed(items=len(items), tasks=tasks)
     if gone := rejects.delete_batch(conn, branch.branch_id, limit=limit):

@@ -5,16 +5,23 @@ from jobctl.cli import (
     config_commands,
     db_commands,
     doctor_command,
+    embeddings_commands,
+    items_commands,
     job_commands,
     project_commands,
+    queue_commands,
+    retry_command,
     schedule_commands,
     slot_commands,
+    work_command,
     wrap_command,
 )
 from jobctl.cli.root import root_app
 
 app = root_app()
 job_commands.add_to(app)
+retry_command.add_to(app)
+work_command.add_to(app)
 wrap_command.add_to(app)
 app.command("slots", epilog=slot_commands.SLOTS_EXAMPLE)(slot_commands.slots)
 app.command("pause", epilog=slot_commands.PAUSE_EXAMPLE)(slot_commands.pause)
@@ -23,5 +30,8 @@ app.command("doctor", epilog=doctor_command.EXAMPLE)(doctor_command.doctor)
 app.add_typer(branch_commands.app, name="branch")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(db_commands.app, name="db")
+app.add_typer(embeddings_commands.app, name="embeddings")
+app.add_typer(items_commands.app, name="items")
 app.add_typer(project_commands.app, name="project")
+app.add_typer(queue_commands.app, name="queue")
 app.add_typer(schedule_commands.app, name="schedule")

@@ -27,6 +27,11 @@ def _app_for(first_word: list[str]) -> typer.Typer:
 
         app = root_app()
         job_commands.add_to(app)
+    elif first_word == ["retry-failed"]:
+        from jobctl.cli import retry_command
+
+        app = root_app()
+        retry_command.add_to(app)
     elif first_word == ["run"]:
         from jobctl.cli import wrap_command
 

@@ -22,12 +22,12 @@ from jobctl.redact import Redactor
 from jobctl.runtime.call import JobCall
 from jobctl.runtime.envelope import run_job
 from jobctl.runtime.history import Identity
-from jobctl.runtime.outcome import COMPLETED, Outcome, RunReport
+from jobctl.runtime.outcome import COMPLETED, Outcome, RunReport, ScopeReport
 from jobctl.runtime.run import Run
 from jobctl.settings import Settings, require_limits
 from jobctl.version import __version__
 
-__all__ = ["Connection", "Outcome", "Output", "Run", "run", "seconds"]
+__all__ = ["Connection", "Outcome", "Output", "Run", "ScopeReport", "run", "seconds", "status_line"]
 
 
 class Output(NamedTuple):
@@ -54,10 +54,15 @@ def run(
     output: Output,
     wraps_command: bool = False,
     outlives_database: bool = False,
+    takes_one_scope: bool = False,
+    regains_lock: bool = False,
+    counted: str = "records",
+    told: Callable[[ScopeReport], list[str]] | None = None,
 ) -> RunReport:
     """Run the job and print its report: JSON, a table for a person, or one line on stderr when it failed under cron.
 
-    `slot_scope` is the scope that the line in the crontab names, which may stand for several scopes of the run."""
+    `slot_scope` is the scope that the line in the crontab names, which may stand for several scopes of the run. What a
+    scope has done is `told` in lines of the job's own; `counted` are what its progress counts."""
     run_id = uuid.uuid4()
     max_runtime_s = seconds("--max-runtime", max_runtime) if max_runtime else settings.max_runtime_of(job)
     require_limits(settings, job, max_runtime_s, within_interval=not wraps_command)
@@ -86,14 +91,16 @@ def run(
             open_database=partial(_open, settings),
             scopes_of=scopes_of,
             work=work,
-            progress=_progress(output),
+            progress=_progress(output, counted),
             expected=expected,
             slot_scope=slot_scope,
             outlives_database=outlives_database,
             contains_children=wraps_command,
+            takes_one_scope=takes_one_scope,
+            regains_lock=regains_lock,
         )
     )
-    _print(report, output, f"{job} {slot_scope}" if wraps_command else job)
+    _print(report, output, f"{job} {slot_scope}" if wraps_command else job, told or told_of_records)
     start_catch_ups(report.catch_up)
     return report
 
@@ -120,19 +127,19 @@ def _correlation(text: str | None) -> str | None:
     return text
 
 
-def _progress(output: Output) -> Callable[[int, int | None], None]:
+def _progress(output: Output, counted: str) -> Callable[[int, int | None], None]:
     if not (output.to_a_person and sys.stderr.isatty()):
         return lambda done, total: None
 
     def show(done: int, total: int | None) -> None:
-        text = f"\r  {done:,} records" + (f" of {total:,}" if total else "")
+        text = f"\r  {done:,} {counted}" + (f" of {total:,}" if total else "")
         sys.stderr.write(text)
         sys.stderr.flush()
 
     return show
 
 
-def _print(report: RunReport, output: Output, name: str) -> None:
+def _print(report: RunReport, output: Output, name: str, told: Callable[[ScopeReport], list[str]]) -> None:
     if output.as_json:
         render.print_json(report.as_json())
         return
@@ -145,34 +152,42 @@ def _print(report: RunReport, output: Output, name: str) -> None:
     if output.to_a_person:
         if sys.stderr.isatty():
             sys.stderr.write("\r\x1b[K")
-        for line in summary(report):
+        for line in summary(report, told):
             render.print_text(line)
+
+
+def status_line(scope: ScopeReport) -> str:
+    why = f": {render.one_line(scope.error.message)} ({scope.error.hint})" if scope.error else ""
+    return f"  {scope.scope or 'no scope'}: {scope.status}{why}"
 
 
 ADD_UP = ("inserted", "updated", "unchanged", "rejected", "skipped")
 
 
-def summary(report: RunReport) -> list[str]:
+def told_of_records(scope: ScopeReport) -> list[str]:
+    counts, lines = scope.counts, list[str]()
+    if scope.status != COMPLETED or not counts.get("read"):
+        lines.append(status_line(scope))
+    if counts.get("read") and scope.metrics:
+        lines += [
+            f"  {scope.scope or 'no scope'}: {counts['read']:,} records read",
+            f"    = {' + '.join(f'{counts.get(count, 0):,} {count}' for count in ADD_UP)}",
+            f"    at {scope.metrics['rows_per_s']:,.0f} records/s, {counts['bytes'] / 1e6:,.1f} MB",
+        ]
+        if "lag_s" in scope.metrics:
+            lines.append(f"    the newest record was {scope.metrics['lag_s']:,.0f} s old when it was in")
+    if counts.get("withdrawn") or counts.get("enqueued"):
+        lines.append(f"    {counts['withdrawn']:,} withdrawn, {counts['enqueued']:,} embeddings queued")
+    return lines
+
+
+def summary(report: RunReport, told: Callable[[ScopeReport], list[str]] | None = None) -> list[str]:
     """What a person wants to know of a run, in lines that fit a terminal of 80 columns."""
     took = format_duration(report.duration_ms / 1000)
     what = f"{report.job}: {report.status}" + (", degraded" if report.degraded else "") + f" in {took}"
     lines = [what + (" (dry run: nothing was written)" if report.dry_run else "")]
     for scope in report.scopes:
-        name = scope.scope or "no scope"
-        if scope.status != COMPLETED or not scope.counts.get("read"):
-            why = f": {render.one_line(scope.error.message)} ({scope.error.hint})" if scope.error else ""
-            lines.append(f"  {name}: {scope.status}{why}")
-        if scope.counts.get("read") and scope.metrics:
-            parts = " + ".join(f"{scope.counts.get(count, 0):,} {count}" for count in ADD_UP)
-            lines += [
-                f"  {name}: {scope.counts['read']:,} records read",
-                f"    = {parts}",
-                f"    at {scope.metrics['rows_per_s']:,.0f} records/s, {scope.counts['bytes'] / 1e6:,.1f} MB",
-            ]
-            if "lag_s" in scope.metrics:
-                lines.append(f"    the newest record was {scope.metrics['lag_s']:,.0f} s old when it was in")
-        if scope.counts.get("withdrawn") or scope.counts.get("enqueued"):
-            lines.append(f"    {scope.counts['withdrawn']:,} withdrawn, {scope.counts['enqueued']:,} embeddings queued")
+        lines += (told or told_of_records)(scope)
         lines += [f"    {note}" for note in scope.notes]
     lines += [f"  {note}" for note in report.notes]
     memory = f"{report.peak_memory_bytes / 1e6:,.0f} MB"

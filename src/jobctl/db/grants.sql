@@ -28,8 +28,12 @@ BEGIN
     EXECUTE pg_catalog.format('GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %I TO {owner}', name);
     EXECUTE pg_catalog.format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO {worker}', name);
     EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO {reader}', name);
+    -- Its one thing of ours is the view ingestion_jobs, which operators' queries name without a schema. Since
+    -- PostgreSQL 15 only the database's owner may create there.
     IF EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'public') THEN
-        REVOKE ALL ON SCHEMA public FROM PUBLIC;
+        REVOKE ALL ON SCHEMA public FROM PUBLIC, {worker}, {reader};
+        GRANT USAGE, CREATE ON SCHEMA public TO {owner};
+        GRANT USAGE ON SCHEMA public TO {worker}, {reader};
     END IF;
 END
 $jobctl$;
@@ -84,6 +88,13 @@ BEGIN
             EXECUTE pg_catalog.format('GRANT USAGE ON ALL SEQUENCES IN SCHEMA %I TO {worker}', name);
         END IF;
     END LOOP;
+    IF EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+               WHERE n.nspname = 'public' AND c.relname = 'ingestion_jobs' AND c.relkind = 'v') THEN
+        ALTER VIEW public.ingestion_jobs OWNER TO {owner};
+        REVOKE ALL ON public.ingestion_jobs FROM PUBLIC, {worker}, {reader};
+        GRANT SELECT, INSERT, UPDATE, DELETE ON public.ingestion_jobs TO {worker};
+        GRANT SELECT ON public.ingestion_jobs TO {reader};
+    END IF;
 END
 $jobctl$;
 

@@ -238,6 +238,8 @@ def _apply(conn: psycopg.Connection, migration: Migration) -> Applied:
     except psycopg.Error as error:
         explained = explain(error)
         hint = f"nothing of {migration.name} was applied" if migration.in_transaction else explained.hint
+        if isinstance(error, psycopg.errors.InsufficientPrivilege):
+            hint = "as an administrator of this database run: jobctl db grants --owner ROLE | psql; then migrate again"
         raise type(explained)(f"migration {migration.name}: {explained.message}", hint=hint) from error
     return Applied(migration.version, migration.name, migration.checksum, _ms_since(started))
 

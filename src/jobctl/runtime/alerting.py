@@ -88,7 +88,9 @@ def alert_of(
 def is_worth_telling(report: ScopeReport) -> bool:
     if report.status == INTERRUPTED:
         return report.exit_code not in ASKED_FOR
-    return report.status in (FAILED, TIMEOUT, ABANDONED, MISSED) or report.degraded
+    if report.status in (FAILED, TIMEOUT, ABANDONED, MISSED):
+        return True
+    return report.degraded and not report.is_told
 
 
 def window(at: datetime, width: timedelta) -> str:

@@ -1,6 +1,7 @@
 """One call of a job, as the command line makes it and every step of its run needs it."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import NamedTuple
 
 import psycopg
@@ -8,7 +9,7 @@ import psycopg
 from jobctl.db.connection import Database
 from jobctl.db.sqlstate import explain
 from jobctl.redact import Redactor
-from jobctl.runtime.alerting import Who
+from jobctl.runtime.alerting import COOL_DOWN, Who
 from jobctl.runtime.expected import Expectations
 from jobctl.runtime.history import Identity
 from jobctl.runtime.outcome import ErrorReport, Outcome, ScopeReport
@@ -20,7 +21,9 @@ class JobCall(NamedTuple):
     """Who runs, how to find the job's scopes, and the function that does one of them.
 
     `contains_children`: the work is a command of the user's, which has one scope, effects outside the database, and
-    processes that must end with it. `outlives_database`: it may run without the database, too."""
+    processes that must end with it. `outlives_database`: it may run without the database, too. `takes_one_scope`: its
+    scopes are places, of which a run takes the first that is free. `regains_lock`: it goes on when its lock's session
+    was cut off, with the lock taken anew, for its effects do not rest on this lock alone."""
 
     identity: Identity
     settings: Settings
@@ -35,6 +38,8 @@ class JobCall(NamedTuple):
     slot_scope: str = ""
     outlives_database: bool = False
     contains_children: bool = False
+    takes_one_scope: bool = False
+    regains_lock: bool = False
 
     @property
     def only_scope(self) -> str:
@@ -49,11 +54,17 @@ class JobCall(NamedTuple):
             hint=self.redactor.text(report.hint, limit=500),
         )
 
-    def alert(self, conn: psycopg.Connection, *reports: ScopeReport, who: Who | None = None) -> None:
+    def alert(
+        self,
+        conn: psycopg.Connection,
+        *reports: ScopeReport,
+        who: Who | None = None,
+        cool_down: timedelta = COOL_DOWN,
+    ) -> None:
         """Put what somebody must hear of into the outbox, inside the transaction of the reports' rows."""
         if not self.settings.enable_slack_alerts:
             return
         from jobctl.runtime import delivery  # it brings an HTTP client along, which most runs do without
 
         who = who or Who(self.identity.job, self.identity.run_id, self.identity.host)
-        delivery.keep(conn, self.settings, self.redactor, who, reports)
+        delivery.keep(conn, self.settings, self.redactor, who, reports, cool_down=cool_down)

@@ -15,6 +15,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 
 import psycopg
 
@@ -50,17 +51,25 @@ def is_on(settings: Settings) -> bool:
 
 
 def keep(
-    conn: psycopg.Connection, settings: Settings, redactor: Redactor, who: Who, reports: Iterable[ScopeReport]
+    conn: psycopg.Connection,
+    settings: Settings,
+    redactor: Redactor,
+    who: Who,
+    reports: Iterable[ScopeReport],
+    *,
+    cool_down: timedelta = alerting.COOL_DOWN,
 ) -> None:
     """Inside the transaction of the reports' rows: keep the alert of each that is worth one and is the first of its
-    cause and window. An alert that cannot be kept takes nothing else along; the log tells it."""
+    cause and window (`cool_down`). An alert that cannot be kept takes nothing else along; the log tells it."""
     if not is_on(settings):
         return
     from zoneinfo import ZoneInfo
 
     for report in reports:
         try:
-            alert = alerting.alert_of(report, who, redact=redactor.text, zone=ZoneInfo(settings.timezone))
+            alert = alerting.alert_of(
+                report, who, redact=redactor.text, zone=ZoneInfo(settings.timezone), cool_down=cool_down
+            )
             if alert is None:
                 continue
             with conn.transaction():

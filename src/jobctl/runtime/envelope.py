@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
+from functools import partial
 
 import psycopg
 
@@ -103,6 +104,9 @@ def _work(call: JobCall, stop: Stop) -> RunReport:
             wanted = _wanted(call, control, started_at)
             if not wanted:
                 scopes.append(_nothing_to_do(call, control, started_at, started))
+            if call.takes_one_scope and wanted:
+                scopes.append(_run_first_free(call, database, control, wanted, stop.part()))
+                wanted = ()
             for nth, scope in enumerate(wanted):
                 if nth:  # a connection of its own: a database that went away under one scope is back for the next
                     stack.close()
@@ -229,8 +233,28 @@ def _missed(missed: Missed) -> ScopeReport:
     return ScopeReport(missed.scope, MISSED, missed.slot_at, clock.utc_now(), 0, error=error)
 
 
+def _run_first_free(
+    call: JobCall, database: Database, control: psycopg.Connection, scopes: Sequence[str], stop: Stop
+) -> ScopeReport:
+    """In the first of these that nobody else is in; skipped when all are taken."""
+    for scope in scopes[:-1]:
+        report = _try_scope(call, database, control, scope, stop)
+        if report is not None:
+            return report
+    return _run_scope(call, database, control, scopes[-1], stop)
+
+
 def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, scope: str, stop: Stop) -> ScopeReport:
-    """Steps 3 to 9 for one scope. Gives a report for whatever happens in it."""
+    report = _try_scope(call, database, control, scope, stop, is_last=True)
+    assert report is not None
+    return report
+
+
+def _try_scope(
+    call: JobCall, database: Database, control: psycopg.Connection, scope: str, stop: Stop, *, is_last: bool = False
+) -> ScopeReport | None:
+    """Steps 3 to 9 for one scope. Gives a report for whatever happens in it; None: its lock is held, and it is not the
+    last one that could be had."""
     started_at, started = clock.utc_now(), time.monotonic()
     with log.bound(scope=scope):
         draft = ScopeReport(scope, FAILED, started_at, started_at, 0)
@@ -238,12 +262,14 @@ def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, s
             ending = do_the_work(call, database, control, scope, stop, None, draft)
             return timed(ending, started)
         guard = Guard(database, call.identity.job, scope, lease_s=call.settings.lease_s)
+        run_id, host, worker_pid = call.identity.run_id, call.identity.host, os.getpid()
+        regain = partial(guard.regain, run_id=run_id, host=host, worker_pid=worker_pid)
         has_begun = False
         try:
-            granted = guard.acquire(
-                control, run_id=call.identity.run_id, host=call.identity.host, worker_pid=os.getpid()
-            )
+            granted = guard.acquire(control, run_id=run_id, host=host, worker_pid=worker_pid)
             if not isinstance(granted, Grant):
+                if not is_last:
+                    return None
                 LOG.info("run_skipped", holder=str(granted))
                 skipped = draft._replace(
                     status=SKIPPED,
@@ -285,6 +311,7 @@ def _run_scope(call: JobCall, database: Database, control: psycopg.Connection, s
                 soft_limit_s=call.max_runtime_s * call.settings.soft_limit_share,
                 on_soft_limit=lambda: LOG.warning("soft_limit_reached", max_runtime_s=call.max_runtime_s),
                 outlives_database=call.outlives_database,
+                regain=regain if call.regains_lock else None,
             ):
                 ending = do_the_work(call, database, control, scope, stop, granted, draft)
             return closed(call, database, control, timed(ending._replace(fence=granted.fence), started))

@@ -192,6 +192,11 @@ class Guard:
             fence = self._draw_fence(control, parameters)
             return Grant(key, fence, backend_pid)
 
+    def regain(self, conn: psycopg.Connection, *, run_id: UUID, host: str, worker_pid: int) -> Grant | Holder:
+        """After the session that held the lock was cut off: lock and next fence, or who has them by now."""
+        self.release()
+        return self.acquire(conn, run_id=run_id, host=host, worker_pid=worker_pid)
+
     def release(self) -> None:
         """Give the lock back by ending its transaction; closing the connection does it if that fails."""
         if self._conn is not None:

@@ -1,7 +1,8 @@
 """The thread that says a run is alive, and finds out when it no longer may be.
 
 It beats on a connection of its own, so that a long statement of the job delays nothing, and stops the run when the lock
-or the fence is another's, or when the database was out of reach for as long as the lease.
+or the fence is another's, or when the database was out of reach for as long as the lease. A lock whose session was cut
+off it takes again for the jobs that may.
 """
 
 import threading
@@ -12,12 +13,16 @@ from typing import Self
 
 import psycopg
 
+from jobctl import log
 from jobctl.db.connection import Database
 from jobctl.errors import DatabaseUnavailable, JobctlError, LockLost
 from jobctl.runtime import guard, history
-from jobctl.runtime.guard import Grant, Standing
+from jobctl.runtime.guard import Grant, Holder, Standing
 from jobctl.runtime.history import Identity
 from jobctl.runtime.stop import Stop, shut
+
+LOG = log.get_logger()
+Regain = Callable[[psycopg.Connection], Grant | Holder]
 
 
 class Heartbeat:
@@ -34,6 +39,7 @@ class Heartbeat:
         soft_limit_s: float,
         on_soft_limit: Callable[[], None],
         outlives_database: bool = False,
+        regain: Regain | None = None,
     ) -> None:
         self._database = database
         self._identity = identity
@@ -45,6 +51,7 @@ class Heartbeat:
         self._soft_limit_at = time.monotonic() + soft_limit_s
         self._on_soft_limit: Callable[[], None] | None = on_soft_limit
         self._outlives_database = outlives_database
+        self._regain = regain
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat_until_ended, name="heartbeat", daemon=True)
 
@@ -96,10 +103,20 @@ class Heartbeat:
         hint = "the next run continues from the checkpoint"
         with self._database.transaction(conn):
             now = guard.standing(conn, self._grant)
-            if now is Standing.UNLOCKED:
+            if now is Standing.UNLOCKED and self._regain is None:
                 return DatabaseUnavailable("the session that held this run's lock was cut off", hint=hint)
-            if now is Standing.DEPOSED or not history.beat(conn, self._identity.run_id, self._scope):
-                return LockLost("another run took over this run's lock", hint=hint)
+            if now is not Standing.UNLOCKED:
+                if now is Standing.DEPOSED or not history.beat(conn, self._identity.run_id, self._scope):
+                    return LockLost("another run took over this run's lock", hint=hint)
+                return None
+        assert self._regain is not None
+        granted = self._regain(conn)
+        if not isinstance(granted, Grant):
+            return LockLost(f"this run's lock was cut off, and is held by {granted} now", hint=hint)
+        self._grant = granted
+        if not history.regained(conn, self._identity.run_id, self._scope, **granted._asdict()):
+            return LockLost("another run declared this one dead", hint="see the row in ops.job_history")
+        LOG.warning("lock_regained", fence=granted.fence)
         return None
 
 

@@ -245,6 +245,30 @@ def beat(conn: psycopg.Connection, run_id: UUID, scope: str) -> bool:
     return conn.execute(BEAT, {"run_id": run_id, "scope": scope}).rowcount == 1
 
 
+# Others may have found it without its lock meanwhile, and had to take it for dead.
+REGAIN = """
+UPDATE ops.job_history
+SET status = 'running', lock_key = %(lock_key)s, fence = %(fence)s, guard_backend_pid = %(guard_backend_pid)s,
+    heartbeat_at = clock_timestamp(), finished_at = NULL, duration_ms = NULL, exit_code = NULL, error_class = NULL,
+    error_message = NULL, error_hint = NULL, evidence = NULL
+WHERE run_id = %(run_id)s AND scope = %(scope)s AND status IN ('running', 'abandoned') AND replayed_at IS NULL
+"""
+
+
+def regained(
+    conn: psycopg.Connection, run_id: UUID, scope: str, *, lock_key: int, fence: int, guard_backend_pid: int
+) -> bool:
+    """The run goes on with the lock it has taken again. False: its row is gone, or has its end."""
+    parameters = {
+        "run_id": run_id,
+        "scope": scope,
+        "lock_key": lock_key,
+        "fence": fence,
+        "guard_backend_pid": guard_backend_pid,
+    }
+    return conn.execute(REGAIN, parameters).rowcount == 1
+
+
 INSERT_EVENT = """
 INSERT INTO ops.sync_events (run_id, scope, job, level, event, fields)
 SELECT %(run_id)s, %(scope)s, %(job)s, %(level)s, %(event)s, %(fields)s

@@ -28,7 +28,8 @@ MISSED = "missed"  # no run at all: an alert about a slot that nobody answered f
 class Outcome(NamedTuple):
     """What a job did in one scope. Counts add up over scopes; metrics (rates, lags) are each scope's own.
 
-    A job that fails raises; one that has more to tell of its failure than an error holds sets `error` instead."""
+    A job that fails raises; one that has more to tell of its failure than an error holds sets `error` instead.
+    `is_told`: what degraded it has alerts of its own (`Run.alert`), and the run needs none besides."""
 
     counts: Mapping[str, int] = {}
     metrics: Mapping[str, float] = {}
@@ -37,6 +38,7 @@ class Outcome(NamedTuple):
     error: JobctlError | None = None
     evidence: Mapping[str, object] | None = None
     output: str | None = None
+    is_told: bool = False
 
 
 class ErrorReport(NamedTuple):
@@ -77,6 +79,7 @@ class ScopeReport(NamedTuple):
     fence: int | None = None
     output: str | None = None
     is_unheard: bool = False  # the database has no row of it, or one that is not true
+    is_told: bool = False  # what degraded it has alerts of its own
 
     @property
     def exit_code(self) -> int:

@@ -2,20 +2,24 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 import psycopg
 
+from jobctl import clock
 from jobctl.db.connection import Database
+from jobctl.errors import EXIT_DEGRADED
 from jobctl.runtime import checkpoints, guard
 from jobctl.runtime.checkpoints import Checkpoint
 from jobctl.runtime.guard import Grant
 from jobctl.runtime.history import Identity
+from jobctl.runtime.outcome import COMPLETED, ErrorReport, ScopeReport
 from jobctl.runtime.stop import Stop
 
 EventSink = Callable[[str, str, dict[str, object]], None]
+AlertSink = Callable[[psycopg.Connection, ScopeReport, timedelta], None]
 
 
 class Run(NamedTuple):
@@ -30,6 +34,7 @@ class Run(NamedTuple):
     now: datetime
     record_event: EventSink
     progress: Callable[[int, int | None], None] = lambda done, total: None
+    keep_alert: AlertSink = lambda conn, report, cool_down: None
 
     @property
     def run_id(self) -> UUID:
@@ -57,6 +62,22 @@ class Run(NamedTuple):
     def event(self, event: str, /, *, level: str = "info", **fields: object) -> None:
         """Log a line and, outside a dry run, keep it as a row of ops.sync_events."""
         self.record_event(level, event, fields)
+
+    def alert(
+        self,
+        conn: psycopg.Connection,
+        cause: str,
+        message: str,
+        *,
+        about: str = "",
+        hint: str = "",
+        cool_down: timedelta = timedelta(hours=1),
+    ) -> None:
+        """Inside a transaction: tell people of what the job has found (not of how it went, which is told with its end),
+        once in `cool_down` for each cause and what it is about."""
+        found = ScopeReport(about, COMPLETED, self.now, clock.utc_now(), 0, degraded=True)
+        found = found._replace(error=ErrorReport(cause, message, hint, EXIT_DEGRADED))
+        self.keep_alert(conn, found, cool_down)
 
     def checkpoint(self, conn: psycopg.Connection) -> Checkpoint | None:
         return checkpoints.get(conn, self.identity.job, self.scope)

@@ -31,6 +31,11 @@ class Stop:
     def reason(self) -> JobctlError | None:
         return self._reason
 
+    @property
+    def is_hurried(self) -> bool:
+        """Asked to stop now, and not only soon."""
+        return self._hurried
+
     def request(self, reason: JobctlError, *, now: bool = False) -> None:
         """Ask the job to stop. The first reason stands."""
         with self._lock:

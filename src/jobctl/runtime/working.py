@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import timedelta
 
 import psycopg
 
@@ -44,6 +45,9 @@ def do_the_work(
                     fence=grant.fence,
                 )
 
+    def keep_alert(conn: psycopg.Connection, report: ScopeReport, cool_down: timedelta) -> None:
+        call.alert(conn, report, cool_down=cool_down)
+
     run = Run(
         identity=call.identity,
         scope=scope,
@@ -54,6 +58,7 @@ def do_the_work(
         now=draft.started_at,
         record_event=record_event,
         progress=call.progress,
+        keep_alert=keep_alert,
     )
     try:
         outcome = call.work(run)
@@ -71,6 +76,7 @@ def do_the_work(
         degraded=outcome.degraded,
         evidence=outcome.evidence,
         output=outcome.output,
+        is_told=outcome.is_told,
     )
     if outcome.error is None:
         return ending

@@ -93,6 +93,7 @@ CREATE FUNCTION queue.change_ingestion_job() RETURNS trigger LANGUAGE plpgsql SE
 DECLARE
     wanted text := NEW.status;
     reason text := NEW.error_message;
+    state_now text := OLD.status;
 BEGIN
     IF NEW.id IS DISTINCT FROM OLD.id OR NEW.attempts IS DISTINCT FROM OLD.attempts THEN
         RAISE EXCEPTION 'id and attempts of a task are not changed by hand' USING ERRCODE = 'feature_not_supported',
@@ -123,6 +124,18 @@ BEGIN
             RETURN NULL;
         END IF;
     END IF;
+    IF wanted = 'queued' AND OLD.status <> 'queued' THEN
+        BEGIN
+            UPDATE queue.tasks AS t SET state = 'queued' WHERE t.task_id = OLD.id AND t.state = OLD.status;
+            IF NOT FOUND THEN
+                RETURN NULL;
+            END IF;
+            state_now := 'queued';
+        EXCEPTION WHEN unique_violation THEN -- its twin came in at this moment
+            wanted := 'cancelled';
+            reason := 'superseded by a newer request that waits';
+        END;
+    END IF;
     UPDATE queue.tasks AS t SET
         state = wanted,
         organization_id = NEW.organization_id,
@@ -137,7 +150,7 @@ BEGIN
         lease_until = CASE WHEN wanted = 'running' THEN t.lease_until END,
         finished_at = CASE WHEN wanted IN ('succeeded', 'failed', 'cancelled')
             THEN coalesce(t.finished_at, clock_timestamp()) END
-    WHERE t.task_id = OLD.id AND t.state = OLD.status;
+    WHERE t.task_id = OLD.id AND t.state = state_now;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;

@@ -85,8 +85,11 @@ def _write_rows(run: Run, conn: psycopg.Connection, batch: Batch, *, model_versi
     judgements.refuse(conn, refusals, run_id=run.run_id, rules=rules)
     judgements.resolve(conn, batch.accepted_again, resolution="accepted", run_id=run.run_id)
     if page.to_withdraw:
+        from jobctl.embeddings import store as embeddings  # most runs withdraw nothing
+
         gone = items.withdraw(conn, page.to_withdraw, run_id=run.run_id)
         queue.cancel_embeddings(conn, gone)
+        embeddings.forget(conn, gone)
         judgements.resolve(conn, page.to_withdraw, resolution="withdrawn", run_id=run.run_id)
         withdrawn = len(gone)
     return {
