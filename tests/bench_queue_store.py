@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import psycopg
 from psycopg import sql
 
+from jobctl.db.connection import Database
 from jobctl.queue.claim import Claimer
 from jobctl.queue.complete import complete
 from jobctl.queue.task import Ending, Task
@@ -44,8 +45,8 @@ def limit(conn: psycopg.Connection, kind: str, running: int | None, name: str = 
     )
 
 
-def claimer(*types: str, worker: str = "vm1/1", lease_s: float = 60) -> Claimer:
-    return Claimer(types or ("crawl",), worker=worker, run_id=uuid.uuid4(), lease_s=lease_s)
+def claimer(*types: str, worker: str = "vm1/1", lease_s: float = 60, database: Database | None = None) -> Claimer:
+    return Claimer(types or ("crawl",), worker=worker, run_id=uuid.uuid4(), lease_s=lease_s, database=database)
 
 
 def claim_one(conn: psycopg.Connection, *types: str) -> Task:

@@ -456,6 +456,20 @@ def test_a_limit_told_to_one_thread_holds_for_all(github: GitHub, repo: Repo, ne
     assert [asked.status for asked in github.requests] == [403, 200, 200]
 
 
+def test_a_limit_that_is_told_while_a_request_waits_for_its_turn_holds_for_it(
+    github: GitHub, repo: Repo, new: NewAsking, clock: Clock
+) -> None:
+    def sleep(seconds: float) -> None:
+        if not clock.slept:  # meanwhile another thread hears of a limit
+            asking.client._keyring.silence_all(clock.now() + 100)
+        clock.sleep(seconds)
+
+    asking = new(sleep=sleep)
+    asking.client._pace = Pace(burst=0, points_per_s=1.0)
+    asking.get("/repos/octo/cat")
+    assert clock.now() == BEGIN + 100
+
+
 def test_waiting_stops_when_the_run_is_to_stop(github: GitHub, repo: Repo, new: NewAsking) -> None:
     class Stopped(Exception):
         pass
@@ -559,8 +573,10 @@ def test_a_request_under_way_ends_when_the_run_is_to_stop(github: GitHub, repo: 
             raise Stopped
 
     github.fail("/repos/octo/cat", slow(60))
+    asking = new(check=check, timeout_s=5.0)
     with pytest.raises(Stopped):
-        new(check=check).get("/repos/octo/cat")
+        asking.get("/repos/octo/cat")
+    assert asking.client.account.total().failed == 0  # it was ended, and did not run out of time
 
 
 def test_a_small_answer_that_unpacks_to_a_large_one_is_refused(github: GitHub, repo: Repo, asking: Asking) -> None:

@@ -42,7 +42,7 @@ CLAIM = (files("jobctl.queue") / "claim.sql").read_bytes()
 FIND_LANES = (files("jobctl.queue") / "find_lanes.sql").read_bytes()
 
 WHEEL_LASTS_S = 1.0  # at least; and this many times as long as it took to find it
-WHEEL_LASTS_TIMES = 20
+WHEEL_LASTS_TIMES = 40
 LEAST_USERS_OFFERED = 100  # some of them have as many running as allowed
 
 

@@ -158,6 +158,8 @@ def requeue(
         )
     for type_ in sorted(down):
         withheld = failed[type_] - quotas[type_]
+        if not withheld:
+            continue
         progress.counts["withheld"] += withheld
         progress.run.event("type_is_down", level="warning", type=type_, probes=quotas[type_], withheld=withheld)
         progress.notes.append(

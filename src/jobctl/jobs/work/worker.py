@@ -11,6 +11,7 @@ At its end the worker gives back what has not begun, and has the rest come to it
 has not ended by then is given back as well, and its handler's further doings count for nothing.
 """
 
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ class Worker:
         self._ask_at = began + limits.max_runtime_s - last
         self._give_back_at = began + limits.max_runtime_s - last * (1 - GRACE_SHARE)
         database = run.database
-        worker = f"{run.identity.host}/{run.run_id}"
+        worker = f"{run.identity.host}/{os.getpid()}"
         self._claimer = Claimer(types, worker=worker, run_id=run.run_id, lease_s=self._queue.lease_s, database=database)
         self._line = Line(lambda: run.connect("claim"))
         self._held = Held()
@@ -169,19 +170,19 @@ class Worker:
             return True
         if not self._is_empty:
             return False
-        if not self._limits.until_empty:
-            return True
         self._is_empty = False
         usable = self._usable()
-        if not usable or not self._ask_what_is_left(usable):
+        if not usable or not self._is_more_to_come(usable):
             return True
         self._claim_at = clock.monotonic() + self._poll_s
         self._poll_s = min(2 * self._poll_s, POLL_S[1])
         return False
 
-    def _ask_what_is_left(self, types: Sequence[str]) -> bool:
+    def _is_more_to_come(self, types: Sequence[str]) -> bool:
+        """Whether waiting here brings more: what is left at all, where that is wanted; else what a rate holds back."""
+        ask = left.is_anything_left if self._limits.until_empty else left.is_paced
         try:
-            return left.is_anything_left(self._line.conn(), types)
+            return ask(self._line.conn(), types)
         except (psycopg.Error, JobctlError) as error:
             self._not_answered(error)
             return True
