@@ -11,6 +11,8 @@ fewer tasks (`--few`). The cost of a promise is what the drain takes less withou
 """
 
 import argparse
+import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -28,6 +30,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from server import machine, scratch_server
 
+from jobctl.db import embedded
 from jobctl.db.connection import Database
 from jobctl.queue import claim as claim_module
 from jobctl.queue import complete as complete_module
@@ -85,12 +88,22 @@ PROMISES = {
 
 
 class Drained(NamedTuple):
+    """`cpu_s` is the processor time of workers and server together, which tells more where other work runs beside."""
+
     tasks: int
     seconds: float
+    cpu_s: float
 
     @property
     def rate(self) -> float:
         return self.tasks / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        return self.cpu_s / self.tasks * 1e6
+
+    def __str__(self) -> str:
+        return f"{self.rate:,.0f}/s ({self.cpu_us:.0f} us of processor time a task)"
 
 
 # The workers: processes that say they are ready, and begin when told --------------------------------------------------
@@ -144,13 +157,15 @@ def begin() -> None:
     sys.stdin.readline()
 
 
-def drain(commands: Sequence[Sequence[str]]) -> Drained:
+def drain(commands: Sequence[Sequence[str]], postmaster: int) -> Drained:
     """From the word to begin until the last of these processes is done."""
     processes = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for command in commands
     ]
     for process in processes:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    began_with = server_cpu_s(postmaster) + sum(cpu_s(process.pid) for process in processes)
+    ended_before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     for process in processes:
         assert process.stdin is not None
@@ -164,13 +179,28 @@ def drain(commands: Sequence[Sequence[str]]) -> Drained:
     for process in processes:
         if process.wait(60) != 0:
             raise SystemExit(f"a worker failed: {process.args}")
-    return Drained(done, seconds)
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    workers_s = ended.ru_utime + ended.ru_stime - ended_before.ru_utime - ended_before.ru_stime
+    time.sleep(0.2)  # until the server has buried their backends
+    return Drained(done, seconds, server_cpu_s(postmaster) + workers_s - began_with)
+
+
+def server_cpu_s(postmaster: int) -> float:
+    """Of the server with all its processes, those that have ended included."""
+    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+    return cpu_s(postmaster, with_ended=True) + sum(cpu_s(int(child)) for child in children)
+
+
+def cpu_s(pid: int, *, with_ended: bool = False) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(field) for field in fields[11 : 15 if with_ended else 13]) / os.sysconf("SC_CLK_TCK")
 
 
 # What is measured -----------------------------------------------------------------------------------------------------
 
 
 class Bench(NamedTuple):
+    postmaster: int
     database: Database
     conn: psycopg.Connection
     tasks: int
@@ -203,7 +233,7 @@ class Bench(NamedTuple):
 
     def _run(self, role: str, workers: int, without: str = "") -> Drained:
         command = [sys.executable, __file__, "--role", role, "--dsn", self.database.dsn, "--batch", str(self.batch)]
-        drained = drain([[*command, "--without", without]] * workers)
+        drained = drain([[*command, "--without", without]] * workers, self.postmaster)
         if drained.tasks != self.tasks:
             raise SystemExit(f"{role} drained {drained.tasks} of {self.tasks}")
         return drained
@@ -220,11 +250,12 @@ class Rival(NamedTuple):
     python: Path
     conninfo: str
     number: int  # of tasks a batch, or at once
+    postmaster: int
 
     def drained(self, tasks: int, workers: int) -> Drained:
         subprocess.run([self.python, self.program, "fill", self.conninfo, str(tasks)], check=True)
         command = [str(self.python), str(self.program), "drain", self.conninfo, str(self.number)]
-        drained = drain([command] * workers)
+        drained = drain([command] * workers, self.postmaster)
         if drained.tasks != tasks:
             print(f"  {self.name} drained {drained.tasks:,} of {tasks:,}")
         return drained
@@ -242,35 +273,45 @@ def environment() -> Generator[Path, None, None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def measure(bench: Bench, rounds: int, workers: Sequence[int]) -> dict[int, float]:
+def measure(bench: Bench, rounds: int, workers: Sequence[int]) -> dict[int, Drained]:
     print(f"{machine()}; {bench.tasks:,} tasks of {bench.users:,} users, batches of {bench.batch}, {rounds} rounds")
-    rates: dict[int, float] = {}
+    ours_of: dict[int, Drained] = {}
     for number in workers:
         ratios: list[float] = []
-        seen: list[float] = []
+        costs: list[float] = []
+        seen: list[Drained] = []
         for _ in range(rounds):
             bare, ours = bench.bare(number), bench.jobctl(number)
             ratios.append(ours.rate / bare.rate)
-            seen.append(ours.rate)
-            print(f"  {number} worker(s): bare {bare.rate:,.0f}/s, jobctl {ours.rate:,.0f}/s, ratio {ratios[-1]:.2f}")
-        rates[number] = statistics.median(seen)
+            costs.append(bare.cpu_s / ours.cpu_s)
+            seen.append(ours)
+            print(f"  {number} worker(s): bare {bare}, jobctl {ours}: {ratios[-1]:.2f}, by processor {costs[-1]:.2f}")
+        ours_of[number] = sorted(seen, key=lambda each: each.rate)[len(seen) // 2]
         print(
-            f"  {number} worker(s): median ratio {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+            f"  {number} worker(s): median ratio {statistics.median(ratios):.2f} "
+            f"({min(ratios):.2f}-{max(ratios):.2f}), "
+            f"by processor time {statistics.median(costs):.2f} ({min(costs):.2f}-{max(costs):.2f})"
         )
-    return rates
+    return ours_of
 
 
 def measure_costs(bench: Bench, rounds: int) -> None:
     """Each promise left out by itself, in turns with the drain that keeps all."""
-    whole = {without: [bench.jobctl(1, without).seconds for _ in range(rounds)] for without in ("", *PROMISES)}
-    base = statistics.median(whole[""])
-    print(f"  cost of each promise, one worker, of {base / bench.tasks * 1e6:.1f} us a task:")
+    found: dict[str, list[Drained]] = {without: [] for without in ("", *PROMISES)}
+    for _ in range(rounds):
+        for without, drains in found.items():
+            drains.append(bench.jobctl(1, without))
+    time_us = {key: statistics.median(each.seconds for each in of) / bench.tasks * 1e6 for key, of in found.items()}
+    cpu_us = {key: statistics.median(each.cpu_us for each in of) for key, of in found.items()}
+    print(
+        f"  cost of each promise, one worker, of {time_us['']:.0f} us ({cpu_us['']:.0f} us of processor time) a task:"
+    )
     for without, words in PROMISES.items():
-        saved = base - statistics.median(whole[without])
-        print(f"    {words}: {saved / bench.tasks * 1e6:.1f} us ({saved / base:.0%})")
+        saved, saved_cpu = time_us[""] - time_us[without], cpu_us[""] - cpu_us[without]
+        print(f"    {words}: {saved:.1f} us ({saved / time_us['']:.0%}), {saved_cpu:.1f} us of processor time")
 
 
-def measure_rivals(bench: Bench, few: int, workers: Sequence[int], ours: dict[int, float]) -> None:
+def measure_rivals(bench: Bench, few: int, workers: Sequence[int], ours: dict[int, Drained]) -> None:
     with environment() as python:
         for name, tasks, number, goal in (
             ("pgqueuer", bench.tasks, bench.batch, 5),
@@ -281,9 +322,12 @@ def measure_rivals(bench: Bench, few: int, workers: Sequence[int], ours: dict[in
                 bench.conn.execute(f"CREATE DATABASE {database_name}".encode())
                 known = conninfo_to_dict(bench.database.dsn) | {"dbname": database_name}
                 conninfo = f"host={known['host']} port={known['port']} user={known['user']} database={database_name}"
-                rival = Rival(name, RIVALS / f"{name}_drain.py", python, conninfo, number)
-                rate = rival.drained(tasks, count).rate
-                print(f"  {count} worker(s): {name} {rate:,.0f}/s, jobctl {ours[count] / rate:.1f} x (goal {goal})")
+                rival = Rival(name, RIVALS / f"{name}_drain.py", python, conninfo, number, bench.postmaster)
+                theirs = rival.drained(tasks, count)
+                print(
+                    f"  {count} worker(s): {name} {theirs}, jobctl {ours[count].rate / theirs.rate:.1f} x "
+                    f"(goal {goal}), by processor time {theirs.cpu_us / ours[count].cpu_us:.1f} x"
+                )
 
 
 def main() -> None:
@@ -308,8 +352,10 @@ def main() -> None:
                 done = work_jobctl(conn, asked.batch, asked.without)
             print(done, flush=True)
         return
-    with scratch_server() as (_, database), database.connect() as conn:
-        bench = Bench(database, conn, asked.tasks, asked.users, asked.batch)
+    with scratch_server() as (data_dir, database), database.connect() as conn:
+        postmaster = embedded.status(data_dir).pid
+        assert postmaster is not None
+        bench = Bench(postmaster, database, conn, asked.tasks, asked.users, asked.batch)
         rates = measure(bench, asked.rounds, asked.workers)
         if not asked.no_costs:
             measure_costs(bench, asked.rounds)

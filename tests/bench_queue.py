@@ -39,7 +39,7 @@ def fill(
     made: list[int] = []
     with conn.transaction():
         for user, count in counts.items():
-            values = {"type": type_, "user": user, "count": count, "priority": priority}
+            values: dict[str, object] = {"type": type_, "user": user, "count": count, "priority": priority}
             values["payload"] = None if payload is None else Jsonb(dict(payload))
             made += [row[0] for row in conn.execute(FILL, values)]
     return made

@@ -122,7 +122,9 @@ def test_item_cannot_change_between_the_last_look_at_it_and_the_commit_of_its_ve
 ) -> None:
     source.place("1")
     ingest()
-    (item_id,) = (row["item_id"] for row in source.items().values())
+    row = conn.execute("SELECT item_id FROM core.items").fetchone()
+    assert row is not None
+    item_id = row[0]
     with database.connect() as writer, writer.transaction():
         assert list(store.lock(writer, [item_id, item_id + 1])) == [item_id]
         conn.execute("SET lock_timeout = '50ms'")

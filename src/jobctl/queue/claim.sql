@@ -64,12 +64,17 @@ lanes AS MATERIALIZED (
         ) AS f
     ) AS o
 ),
--- About twice as many as are wanted, so that who has much to do fills up for who has little.
+-- How many users are looked at, and for how many tasks each. With few users it is about twice as many as are wanted, so
+-- that who has much to do fills up for who has little.
 share AS MATERIALIZED (
-    SELECT CASE WHEN max(l.nth) < m.in_all THEN (2 * m.in_all + max(l.nth) - 1) / max(l.nth) ELSE 1 END AS of_user
-    FROM lanes AS l CROSS JOIN room AS m WHERE l.is_open GROUP BY m.in_all
+    SELECT least(max(l.nth), g.users) AS users,
+        CASE WHEN max(l.nth) < g.users THEN (2 * g.in_all + max(l.nth) - 1) / max(l.nth) ELSE %(turn)s END AS of_user
+    FROM lanes AS l
+    CROSS JOIN (SELECT m.in_all, (m.in_all + %(turn)s - 1) / %(turn)s AS users FROM room AS m) AS g
+    WHERE l.is_open
+    GROUP BY g.in_all, g.users
 ),
--- No more users than tasks. A lane is looked at for 200 rows more than are wanted and no further. Rows that somebody holds are passed over; what the snapshot shows
+-- A lane is looked at for 200 rows more than are wanted and no further. Rows that somebody holds are passed over; what the snapshot shows
 -- otherwise than it is by now is judged as it is.
 probed AS MATERIALIZED (
     SELECT l.lane, l.place, l.type, l.room_of_user, l.room_of_type, p.rank, p.task_id, p.row_at
@@ -90,11 +95,11 @@ probed AS MATERIALIZED (
         LIMIT least(
             l.room_of_type,
             CASE WHEN l.user_id = '' THEN l.room_of_user
-                ELSE least(l.room_of_user, (SELECT s.of_user FROM share AS s)) END
+                ELSE least(l.room_of_user, (SELECT h.of_user FROM share AS h)) END
         )
         FOR UPDATE OF t SKIP LOCKED
     ) AS p
-    WHERE l.is_open AND l.nth <= (SELECT m.in_all FROM room AS m)
+    WHERE l.is_open AND l.nth <= (SELECT h.users FROM share AS h)
 ),
 -- First tasks of all users, then second ones, as far as the types and all together have room.
 chosen AS MATERIALIZED (
@@ -138,7 +143,7 @@ empty AS MATERIALIZED (
     SELECT n.lane, f.rank, f.task_id
     FROM (
         SELECT l.lane, l.user_id, l.type, l.rank, l.task_id, l.until FROM lanes AS l
-        WHERE l.is_open AND l.nth <= (SELECT m.in_all FROM room AS m)
+        WHERE l.is_open AND l.nth <= (SELECT h.users FROM share AS h)
             AND l.lane NOT IN (SELECT p.lane FROM probed AS p)
     ) AS n
     LEFT JOIN LATERAL (
@@ -161,7 +166,7 @@ FROM (
     SELECT json_build_array(
         c.fence,
         (SELECT m.in_all FROM room AS m),
-        (SELECT min(l.place) FROM lanes AS l WHERE l.is_open AND l.nth = (SELECT m.in_all FROM room AS m)),
+        (SELECT min(l.place) FROM lanes AS l WHERE l.is_open AND l.nth = (SELECT h.users FROM share AS h)),
         ARRAY(SELECT DISTINCT l.place FROM lanes AS l WHERE l.room_of_user <= 0),
         ARRAY(SELECT y.type FROM rooms_of_types AS y WHERE y.room <= 0),
         ARRAY(SELECT json_build_array(e.lane, e.rank::text, e.task_id) FROM empty AS e),

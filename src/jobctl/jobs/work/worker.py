@@ -53,14 +53,15 @@ GRACE_SHARE: Final = 0.6  # of the grace of the process: its handlers' part
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much at once, and until when; seconds since the beginning of the run."""
+    """How much at once, and until when (a moment of the monotonic clock): in the last part before it nothing is claimed
+    any more."""
 
     batch: int
     concurrency: int
     max_tasks: int | None
     until_empty: bool
-    claims_end_s: float
-    max_runtime_s: float
+    ends_at: float
+    last_part_s: float
     grace_s: float
 
 
@@ -84,12 +85,12 @@ class Worker:
         self._queue = settings.queue_settings
         self._handlers = handlers
         self._types = types
-        began = clock.monotonic()
-        self._claims_end_at = began + limits.claims_end_s
+        ends_at = limits.ends_at
+        self._claims_end_at = ends_at - limits.last_part_s
         # Handlers are told a little before the supervisor would end the run.
-        last = min(limits.grace_s, limits.max_runtime_s * 0.1)
-        self._ask_at = began + limits.max_runtime_s - last
-        self._give_back_at = began + limits.max_runtime_s - last * (1 - GRACE_SHARE)
+        last_s = min(limits.grace_s, limits.last_part_s / 2)
+        self._ask_at = ends_at - last_s
+        self._give_back_at = ends_at - last_s * (1 - GRACE_SHARE)
         database = run.database
         worker = f"{run.identity.host}/{os.getpid()}"
         self._claimer = Claimer(types, worker=worker, run_id=run.run_id, lease_s=self._queue.lease_s, database=database)
