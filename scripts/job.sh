@@ -23,7 +23,7 @@ read_file() {
         case $name in
         '' | "$line" | [0-9]* | *[!A-Za-z0-9_]*) ;;
         JOBCTL_DATA_DIR) data=${JOBCTL_DATA_DIR:-$value} ;;
-        JOBCTL_* | DATABASE_URL | BRANCH_SLUG | GITHUB_TOKEN | REPORT_EMAILS | EMAIL_FROM | SMTP_URL) ;;
+        JOBCTL_* | DATABASE_URL | BRANCH_SLUG | GITHUB_TOKEN | GITHUB_API_URL | REPORT_EMAILS | EMAIL_FROM | SMTP_URL) ;;
         RESEND_API_KEY | SENDGRID_API_KEY | SLACK_WEBHOOK_URL | ENABLE_SLACK_ALERTS | CRON_SECRET) ;;
         *) printenv "$name" >/dev/null || export "$name=$value" ;;
         esac

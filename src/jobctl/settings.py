@@ -47,6 +47,7 @@ WELL_KNOWN: Final = frozenset(
         "database_url",
         "branch_slug",
         "github_token",
+        "github_api_url",
         "report_emails",
         "email_from",
         "smtp_url",
@@ -58,7 +59,7 @@ WELL_KNOWN: Final = frozenset(
     }
 )
 ROOT_DATA_DIR: Final = Path("/var/lib/jobctl")
-PATHS: Final = frozenset({"data_dir", "log_file", "textfile_dir", "output_dir"})
+PATHS: Final = frozenset({"data_dir", "log_file", "textfile_dir", "output_dir", "github_app_key_file"})
 
 # One user part and one host part, told apart as libpq does: what does not fit cannot be shown or connected to safely.
 DATABASE_URL = re.compile(r"postgres(?:ql)?://(?:[^@/\s]*@)?[^@/?#\s]*(?:/[^@?#\s]*)?(?:\?\S*)?", re.IGNORECASE)
@@ -206,6 +207,33 @@ def _urls_by_job(value: object) -> object:
     return value
 
 
+def _api_url(value: object) -> object:
+    """The address of GitHub's API, which is no secret: a user name or a query in it is a mistake."""
+    if isinstance(value, str):
+        _url("https")(value)
+        if re.search(r"[?#@]", value):
+            raise ValueError("has a user name, a query or a fragment in it (its value is not shown)")
+        return value.rstrip("/")
+    return value
+
+
+def _app_id(value: object) -> object:
+    text = str(value) if isinstance(value, int) else value
+    if isinstance(text, str) and not re.fullmatch(r"[0-9]{1,20}|Iv[A-Za-z0-9.]{1,40}", text):
+        raise ValueError("is neither the number of a GitHub App nor its client id")
+    return text
+
+
+def _github_tokens(value: object) -> object:
+    if isinstance(value, str) and not all(re.fullmatch(r"[!-~]+", token) for token in _parts(value)):
+        raise ValueError("has a token with a character that no token has (its value is not shown)")
+    return value
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part for part in re.split(r"[,\s]+", text) if part))
+
+
 Seconds = Annotated[int, BeforeValidator(_seconds)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -219,6 +247,11 @@ class Settings(BaseModel):
     data_dir: Path
     branch_slug: Annotated[str | None, BeforeValidator(_slug)] = None
     github_token: SecretStr | None = None
+    github_tokens: Annotated[SecretStr | None, BeforeValidator(_github_tokens)] = None
+    github_api_url: Annotated[str, BeforeValidator(_api_url)] = "https://api.github.com"
+    github_app_id: Annotated[str | None, BeforeValidator(_app_id)] = None
+    github_app_key_file: Path | None = None
+    github_app_installation_id: Annotated[int | None, Field(ge=1)] = None
     cron_secret: SecretStr | None = None
     report_emails: Annotated[tuple[str, ...], BeforeValidator(_addresses)] = ()
     email_from: Annotated[str | None, BeforeValidator(_sender)] = None
@@ -288,7 +321,12 @@ class Settings(BaseModel):
         values = (getattr(self, name) for name in SECRETS)
         texts = tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
         of_queue = self.queue.secrets() if self.queue is not None else ()
-        return (*texts, *self.heartbeat_url_of_job().values(), *self.endpoint_token_of().values(), *of_queue)
+        parts = (*self.heartbeat_url_of_job().values(), *self.endpoint_token_of().values(), *of_queue)
+        return (*texts, *parts, *self.further_github_tokens())
+
+    def further_github_tokens(self) -> tuple[str, ...]:
+        """Beside `github_token`, in the clear."""
+        return _parts(self.github_tokens.get_secret_value()) if self.github_tokens is not None else ()
 
     def heartbeat_url_of_job(self) -> Mapping[str, str]:
         """Where each job's begin and end are told, by job or `job/scope`."""
@@ -455,6 +493,7 @@ def _fault(name: str, value: Value, text: str) -> Fault:
     """A bad value, shown unless it is secret or the text shows it already."""
     said = ENV_NAMES[name] if not value.origin.startswith("config file") else name
     is_told = name in SECRETS or name in ("schedules", "queue", "embeddings") or repr(value.raw) in text
+    is_told = is_told or "is not shown" in text
     shown = "" if is_told else f" (it is {str(value.raw)[:80]!r})"
     default: object = Settings.model_fields[name].default
     known = "" if name in SECRETS or default is None or default == () or isinstance(default, Mapping) else str(default)
@@ -481,6 +520,13 @@ def _together_faults(settings: Settings, found: Found) -> list[Fault]:
         for fault in _order_faults(settings, settings.max_runtime_s, origin)
         if not faulty.intersection(fault.setting.split(", "))
     ]
+    if (settings.github_app_id is None) != (settings.github_app_key_file is None):
+        missing, there = sorted(
+            ("github_app_id", "github_app_key_file"), key=lambda name: getattr(settings, name) is not None
+        )
+        if not faulty & {missing, there}:
+            message = f"{ENV_NAMES[there]} is set, but there is no {ENV_NAMES[missing]}"
+            faults.append(Fault(there, origin(there), message, "set both to sign in as a GitHub App, or unset both"))
     if settings.enable_slack_alerts and settings.slack_webhook_url is None and "slack_webhook_url" not in faulty:
         message = "ENABLE_SLACK_ALERTS is on, but there is no SLACK_WEBHOOK_URL"
         faults.append(

@@ -115,7 +115,7 @@ def test_the_names_operators_know_work_as_they_are() -> None:
 def test_every_other_setting_has_the_prefix() -> None:
     assert ENV_NAMES["data_dir"] == "JOBCTL_DATA_DIR"
     assert ENV_NAMES["database_url"] == "DATABASE_URL"
-    assert sum(not name.startswith("JOBCTL_") for name in ENV_NAMES.values()) == 11
+    assert sum(not name.startswith("JOBCTL_") for name in ENV_NAMES.values()) == 12
 
 
 def test_an_empty_value_is_as_good_as_none() -> None:
@@ -262,6 +262,11 @@ def test_a_near_miss_in_the_env_file_does_not_quietly_mean_the_embedded_server()
         ("SMTP_URL", f"smtp://me:{SECRET}@", "names no host"),
         ("SLACK_WEBHOOK_URL", f"http://hooks.example.org/{SECRET}", "must start with https://"),
         ("GITHUB_TOKEN", f"{SECRET}\nX-Header: y", "a line break"),
+        ("JOBCTL_GITHUB_TOKENS", f"{SECRET},tökén", "a character that no token has"),
+        ("GITHUB_API_URL", f"http://{SECRET}.example.org", "must start with https://"),
+        ("GITHUB_API_URL", f"https://me:{SECRET}@github.example.org", "has a user name"),
+        ("JOBCTL_GITHUB_APP_ID", "my app", "neither the number of a GitHub App nor its client id"),
+        ("JOBCTL_GITHUB_APP_INSTALLATION_ID", "0", "must be at least 1"),
         ("REPORT_EMAILS", "ann@example.org,bob", "'bob', which is not an e-mail address"),
         ("EMAIL_FROM", "Reports", "is not an e-mail address"),
         ("BRANCH_SLUG", "North Branch", "is not a branch's slug"),
@@ -447,7 +452,7 @@ def test_secrets_are_in_no_representation() -> None:
 
 def test_every_field_of_type_secret_is_known_as_one() -> None:
     assert {"database_url", "smtp_url", "slack_webhook_url", "github_token", "cron_secret"} < SECRETS
-    assert len(SECRETS) == 10
+    assert len(SECRETS) == 11
 
 
 def test_settings_read_neither_cli_nor_warn_with_an_empty_environment() -> None:
@@ -463,3 +468,26 @@ def test_settings_read_neither_cli_nor_warn_with_an_empty_environment() -> None:
     )
     assert done.stderr == b""
     assert json.loads(done.stdout) == []
+
+
+def test_further_tokens_are_each_a_secret() -> None:
+    settings = loaded({"JOBCTL_GITHUB_TOKENS": "ghp_1, ghp_2,,ghp_1"}).settings
+    assert settings.further_github_tokens() == ("ghp_1", "ghp_2")
+    assert {"ghp_1", "ghp_2"} <= set(settings.secrets())
+
+
+def test_where_the_api_is_loses_its_last_slash_and_may_be_on_the_loopback() -> None:
+    assert loaded({}).settings.github_api_url == "https://api.github.com"
+    for said, url in (("https://ghe.example/api/v3/", "https://ghe.example/api/v3"), ("http://127.0.0.1:80",) * 2):
+        assert loaded({"GITHUB_API_URL": said}).settings.github_api_url == url
+
+
+def test_an_app_needs_its_id_and_its_key_file() -> None:
+    for name, value, missing in (
+        ("JOBCTL_GITHUB_APP_ID", "17", "JOBCTL_GITHUB_APP_KEY_FILE"),
+        ("JOBCTL_GITHUB_APP_KEY_FILE", "/k.pem", "JOBCTL_GITHUB_APP_ID"),
+    ):
+        with pytest.raises(InvalidSettings, match=f"{name} is set, but there is no {missing}"):
+            loaded({name: value})
+    both = {"JOBCTL_GITHUB_APP_ID": "Iv1.0a", "JOBCTL_GITHUB_APP_KEY_FILE": "/k.pem"}
+    assert loaded(both).settings.github_app_key_file == Path("/k.pem")

@@ -8,6 +8,7 @@ from jobctl.cli import (
     embeddings_commands,
     items_commands,
     job_commands,
+    project_commands,
     queue_commands,
     retry_command,
     schedule_commands,
@@ -31,5 +32,6 @@ app.add_typer(config_commands.app, name="config")
 app.add_typer(db_commands.app, name="db")
 app.add_typer(embeddings_commands.app, name="embeddings")
 app.add_typer(items_commands.app, name="items")
+app.add_typer(project_commands.app, name="project")
 app.add_typer(queue_commands.app, name="queue")
 app.add_typer(schedule_commands.app, name="schedule")

@@ -1,0 +1,87 @@
+"""Where the API is, and which URLs belong to it. Pure.
+
+A token goes to this origin (scheme, host and port) and nowhere else. Whatever URL an answer gives, in `Link` or
+`Location`, is taken apart here and put together again from its parts, so that no two readers can differ about its host.
+"""
+
+import re
+from typing import Final, NamedTuple
+from urllib.parse import quote, urljoin, urlsplit
+
+from jobctl.github.failures import ForeignHost
+
+PUBLIC: Final = "https://api.github.com"
+LONGEST: Final = 8_192
+_PORTS: Final = {"http": 80, "https": 443}
+_SAFE: Final = "/%:@!$&'()*+,;=~?[]"
+
+
+class Api(NamedTuple):
+    """`base` is the URL as it is configured, without a slash at its end."""
+
+    base: str
+    origin: str
+
+    @property
+    def host(self) -> str:
+        """For people: api.github.com."""
+        return self.origin.partition("://")[2]
+
+    @property
+    def graphql(self) -> str:
+        """Beside the REST API: on GitHub Enterprise Server /api/graphql stands beside /api/v3."""
+        return f"{self.base.removesuffix('/v3')}/graphql"
+
+    def url(self, path: str) -> str:
+        """Of an endpoint: `/repos/octo/cat`."""
+        return self.base + path
+
+    def follow(self, here: str, location: str) -> str:
+        """Where an answer from `here` leads. Raises ForeignHost unless that is the API's own origin."""
+        try:
+            if len(location) > LONGEST or "\\" in location or not location.isprintable() or " " in location:
+                raise ValueError
+            parts = urlsplit(urljoin(here, location))
+            origin = _origin(parts.scheme, parts.netloc)
+        except ValueError:
+            raise ForeignHost(f"{self.host} leads on to something that is no URL") from None
+        if origin != self.origin:
+            raise ForeignHost(
+                f"{self.host} leads on to another host ({origin[:100]}), which was not asked",
+                hint="if the API is there now, set GITHUB_API_URL to it",
+            )
+        target = quote(parts.path or "/", safe=_SAFE)
+        return self.origin + target + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
+
+
+def api_at(base_url: str) -> Api:
+    """`base_url` was checked when settings were read. Raises ValueError for what is no http or https URL."""
+    parts = urlsplit(base_url)
+    if parts.query or parts.fragment:
+        raise ValueError("has a query or a fragment")
+    origin = _origin(parts.scheme, parts.netloc)
+    return Api(origin + parts.path.rstrip("/"), origin)
+
+
+def path_of(url: str) -> str:
+    """What may be told of a URL: its path, without the query."""
+    return urlsplit(url).path
+
+
+def next_of(link: str) -> str | None:
+    """The URL of rel="next" in a `Link` header."""
+    for url, parameters in re.findall(r"<([^<>]*)>([^<]*)", link):
+        for name, quoted, bare in re.findall(r';\s*([A-Za-z*]+)\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', parameters):
+            if name.lower() == "rel" and "next" in (quoted or bare).lower().split():
+                return url
+    return None
+
+
+def _origin(scheme: str, authority: str) -> str:
+    scheme = scheme.lower()
+    match = re.fullmatch(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?", authority)
+    if scheme not in _PORTS or match is None:
+        raise ValueError("is no http or https URL of a plain host")
+    port = int(match[2]) if match[2] else _PORTS[scheme]
+    host = match[1].lower()
+    return f"{scheme}://{host}" if port == _PORTS[scheme] else f"{scheme}://{host}:{port}"

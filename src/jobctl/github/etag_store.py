@@ -1,0 +1,76 @@
+"""Store of dev.etags."""
+
+from datetime import timedelta
+from typing import Final
+
+import psycopg
+from psycopg.rows import class_row
+
+from jobctl.github.etags import Kept
+
+# A row is stamped at most once in this time: a 304 is to cost no write.
+STAMPED_EVERY: Final = timedelta(days=1)
+
+
+class StoredEtags:
+    """Reads for a client, over a connection of its own; psycopg lets one thread after the other use it."""
+
+    def __init__(self, conn: psycopg.Connection) -> None:
+        self._conn = conn
+
+    def find(self, identity: str, url: str) -> Kept | None:
+        return find(self._conn, identity, url)
+
+
+FIND = "SELECT identity, url, etag, next_url FROM dev.etags WHERE identity = %(identity)s AND url = %(url)s"
+
+
+def find(conn: psycopg.Connection, identity: str, url: str) -> Kept | None:
+    with conn.cursor(row_factory=class_row(Kept)) as cursor:
+        return cursor.execute(FIND, {"identity": identity, "url": url}).fetchone()
+
+
+KEEP = """
+INSERT INTO dev.etags AS e (identity, url, etag, next_url)
+VALUES (%(identity)s, %(url)s, %(etag)s, %(next_url)s)
+ON CONFLICT (identity, url) DO UPDATE
+SET etag = excluded.etag, next_url = excluded.next_url, used_at = excluded.used_at
+WHERE (e.etag, e.next_url) IS DISTINCT FROM (excluded.etag, excluded.next_url)
+    OR e.used_at < excluded.used_at - %(stamped_every)s
+"""
+
+
+def keep(conn: psycopg.Connection, kept: Kept) -> bool:
+    """In the transaction that writes the page's rows. False: it stood there already."""
+    return conn.execute(KEEP, {**kept._asdict(), "stamped_every": STAMPED_EVERY}).rowcount == 1
+
+
+STAMP = """
+UPDATE dev.etags SET used_at = clock_timestamp()
+WHERE identity = %(identity)s AND url = %(url)s AND used_at < clock_timestamp() - %(stamped_every)s
+"""
+
+
+def stamp(conn: psycopg.Connection, identity: str, url: str) -> bool:
+    """It was of use. False: that stands there already, or the row is gone."""
+    values = {"identity": identity, "url": url, "stamped_every": STAMPED_EVERY}
+    return conn.execute(STAMP, values).rowcount == 1
+
+
+# Tokens end and addresses with a date in them are asked for once, so rows are left behind all the time.
+PRUNE = """
+DELETE FROM dev.etags WHERE (identity, url) IN (
+    SELECT identity, url FROM dev.etags WHERE used_at < clock_timestamp() - %(unused_for)s LIMIT %(limit)s)
+"""
+
+
+def prune(conn: psycopg.Connection, *, unused_for: timedelta, limit: int = 5_000) -> int:
+    return conn.execute(PRUNE, {"unused_for": unused_for, "limit": limit}).rowcount
+
+
+FORGET = "DELETE FROM dev.etags WHERE starts_with(url, %(prefix)s)"
+
+
+def forget(conn: psycopg.Connection, prefix: str) -> int:
+    """Those of the URLs that begin so: what they answer is wanted whole again."""
+    return conn.execute(FORGET, {"prefix": prefix}).rowcount
