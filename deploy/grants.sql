@@ -19,8 +19,9 @@ BEGIN
             EXECUTE pg_catalog.format('CREATE ROLE %I LOGIN', name);
         END IF;
     END LOOP;
-    -- An administrator who is no superuser must belong to the owner to speak for it below.
-    IF NOT pg_catalog.pg_has_role(current_user, 'jobctl_owner', 'MEMBER') THEN
+    -- An administrator who is no superuser must have the owner's rights to speak for it below. Since PostgreSQL 16 whoever
+    -- made a role is its member without them.
+    IF NOT pg_catalog.pg_has_role(current_user, 'jobctl_owner', 'USAGE') THEN
         EXECUTE pg_catalog.format('GRANT %I TO CURRENT_USER', 'jobctl_owner');
     END IF;
     name := pg_catalog.current_database();
@@ -73,6 +74,14 @@ BEGIN
                     AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i'))
         LOOP
             EXECUTE pg_catalog.format('ALTER %s %I.%I OWNER TO "jobctl_owner"', thing.kind, name, thing.relname);
+        END LOOP;
+        FOR thing IN
+            SELECT f.oid::pg_catalog.regprocedure AS name FROM pg_catalog.pg_proc AS f
+            JOIN pg_catalog.pg_namespace AS n ON n.oid = f.pronamespace
+            JOIN pg_catalog.pg_roles AS r ON r.oid = f.proowner
+            WHERE n.nspname = name AND r.rolname <> 'jobctl_owner'
+        LOOP
+            EXECUTE pg_catalog.format('ALTER ROUTINE %s OWNER TO "jobctl_owner"', thing.name);
         END LOOP;
         EXECUTE pg_catalog.format('REVOKE ALL ON SCHEMA %I FROM PUBLIC, "jobctl_worker", "jobctl_reader"', name);
         EXECUTE pg_catalog.format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM PUBLIC, "jobctl_worker", "jobctl_reader"', name);

@@ -10,6 +10,7 @@
     |-- UnknownOutcome              75   the answer to a COMMIT was lost: look before doing it again
     |-- LockLost                    1    another run holds the lock or a newer fence; this one wrote nothing since
     |-- SourceError                 1    a branch cannot be read as it stands (missing, inactive, stale, unmapped)
+    |-- OutboundError           1    a request to the outside was refused or failed (outbound/failures.py)
     |-- CommandFailed               n    a wrapped command failed; n is its own exit code, 128+n if a signal ended it
     |-- DataError                   1    a record or file is unreadable; what was there before is unchanged
     |-- MaxRuntimeExceeded          124  the run was ended at its max runtime; the checkpoint is kept

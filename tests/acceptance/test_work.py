@@ -12,6 +12,7 @@ import pytest
 from bench_pooler import pgbouncer, pooled
 from bench_postgres import wait_for
 from bench_runs import Base, Ended, NewRunner, Runner
+from bench_wire import READY, Link, Proxy, statement
 from bench_work import anew, broken_promises, enqueue, outcomes, own_server, prepare, restart, states
 
 ROW = "SELECT status, exit_code FROM ops.job_history WHERE correlation_id = %s"
@@ -144,6 +145,7 @@ def test_a_try_that_takes_too_long_is_a_timeout_and_the_run_ends_all_the_same(ba
 
 def test_a_timeout_within_an_effect_leaves_nothing_of_it(base: Base, runner: Runner) -> None:
     work = prepare(base, runner, types="[queue.types.note]\ntimeout_s = 1\nmax_attempts = 1")
+    work.settings |= {"JOBCTL_IDLE_IN_TRANSACTION_TIMEOUT_MS": "20000", "JOBCTL_LEASE_S": "30"}  # nobody else ends it
     enqueue(base, "note", {"within_s": 60})
     work.run()
     assert outcomes(base) == {"timeout": 1}
@@ -239,6 +241,17 @@ def test_a_quiet_user_does_not_wait_behind_a_busy_one(base: Base, runner: Runner
     last = base.one("SELECT max(fence) FROM queue.attempts WHERE task_id = ANY (%s)", quiet)
     before = base.one("SELECT count(*) FROM queue.attempts WHERE user_id = 'busy' AND fence <= %s", last)
     assert before <= 30, before
+
+
+def test_a_rate_spaces_starts_out_and_the_run_waits_for_it(base: Base, runner: Runner) -> None:
+    work = prepare(base, runner, types="[queue.types.noop]\nrate_per_minute = 240")
+    enqueue(base, "noop", count=12)
+    ended = work.run("--json")
+    assert report(ended)["counts"]["succeeded"] == 12, ended.said
+    assert (
+        base.one("SELECT count(DISTINCT fence) FROM queue.attempts") >= 3
+    )  # a second's worth at once, the rest spaced
+    assert base.one("SELECT max(claimed_at) - min(claimed_at) > interval '1.5 s' FROM queue.attempts")
 
 
 def test_max_tasks_ends_the_run_after_so_many(base: Base, work: Runner) -> None:
@@ -453,6 +466,47 @@ def test_a_database_restarted_in_mid_drain_loses_nothing_and_the_same_run_goes_o
         assert after.one("SELECT fence FROM ops.locks WHERE job = 'work'") >= 2
         assert broken_promises(after) == []
         after.conn.close()
+
+
+def lose_answer(proxy: Proxy, purpose: str, after: str, tag: bytes) -> list[Link]:
+    """The first time that the server says it has done this, behind a statement with these words, nobody hears of it."""
+    asked: set[Link] = set()
+    lost: list[Link] = []
+
+    def there(link: Link, kind: bytes, body: bytes) -> bool:
+        if link.purpose == purpose and after in statement(kind, body):
+            asked.add(link)
+        return True
+
+    def back(link: Link, kind: bytes, body: bytes) -> bool:
+        if not lost and link in asked and kind == b"C" and body.startswith(tag):
+            lost.append(link)
+        if link in lost and kind == READY:
+            link.cut_client()
+        return link not in lost
+
+    proxy.from_client, proxy.from_server = there, back
+    return lost
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("purpose", "after", "tag"),
+    [("complete", "INSERT INTO queue.attempts", b"INSERT"), ("claim", "nextval('queue.fences')", b"COMMIT")],
+)
+def test_a_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten(
+    purpose: str, after: str, tag: bytes, base: Base, proxy: Proxy, work: Runner
+) -> None:
+    enqueue(base, "note", count=60)
+    lost = lose_answer(proxy, purpose, after, tag)
+    ended = work.run("--json", url=proxy.url)
+    assert ended.exit_code == 0, ended.said
+    assert len(lost) == 1, "no answer was lost"
+    assert report(ended)["counts"]["succeeded"] == 60
+    assert states(base) == {"succeeded": 60}
+    assert outcomes(base) == {"succeeded": 60}
+    assert base.one("SELECT count(*) FROM bench.done") == 60
+    assert broken_promises(base) == []
 
 
 @pytest.mark.slow

@@ -258,7 +258,7 @@ def test_before_the_end_of_the_try_the_whole_tree_is_gone(bench: Bench) -> None:
 
 
 def test_the_end_of_the_run_ends_the_whole_tree(bench: Bench) -> None:
-    context = bench.context(stubborn(bench))
+    context = bench.context(stubborn(bench), timeout_s=3_600)
     thread, ended = in_thread(lambda: command(a_task("command", {"command": "x"}), context))
     wait_for(bench.file("started").exists)
     wait_for(lambda: len(bench.left()) == 5)  # warden, command, three that left
@@ -275,9 +275,11 @@ def test_a_command_that_heeds_sigterm_may_clean_up(bench: Bench) -> None:
     assert bench.file("clean").read_text() == "gone\n"
 
 
-def test_a_command_that_is_stopped_ends_too(bench: Bench) -> None:
+def test_a_command_that_is_stopped_may_clean_up_too(bench: Bench) -> None:
+    script = f"trap 'echo gone > \"{bench.file('clean')}\"; exit 0' TERM; kill -STOP $$; sleep 600"
     with pytest.raises(Recoverable, match="timeout"):
-        bench.run("kill -STOP $$", "timeout_s = 0.5")
+        bench.run(script, "timeout_s = 1")
+    assert bench.file("clean").read_text() == "gone\n"
     assert bench.left() == []
 
 

@@ -117,6 +117,22 @@ def test_item_that_changes_while_it_is_embedded_keeps_its_newer_task(
     assert work.vectors() == {("1", "m1"): expected(text("1", "Newer")), ("2", "m1"): expected(text("2"))}
 
 
+def test_item_cannot_change_between_the_last_look_at_it_and_the_commit_of_its_vector(
+    source: Source, ingest: Ingest, conn: psycopg.Connection, database: Database
+) -> None:
+    source.place("1")
+    ingest()
+    row = conn.execute("SELECT item_id FROM core.items").fetchone()
+    assert row is not None
+    item_id = row[0]
+    with database.connect() as writer, writer.transaction():
+        assert list(store.lock(writer, [item_id, item_id + 1])) == [item_id]
+        conn.execute("SET lock_timeout = '50ms'")
+        for statement in ("UPDATE core.items SET withdrawn_at = now()", "DELETE FROM core.items"):
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                conn.execute(statement.encode())
+
+
 def test_withdrawn_item_loses_its_vectors_and_gets_none_from_a_task_that_runs(
     source: Source, ingest: Ingest, work: Embedding, storage: str
 ) -> None:

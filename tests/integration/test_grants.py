@@ -14,6 +14,7 @@ from jobctl.db.migrate import current_version, migrate, require_schema
 from jobctl.errors import ConfigurationError, UsageError
 
 OWNER, WORKER, READER = "grants-owner", "grants-worker", "grants-reader"
+ADMINISTRATOR = "grants-administrator"
 LEDGER = "jobctl_meta.migrations"
 OPERATORS_VIEW = "public.ingestion_jobs"
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
@@ -35,10 +36,11 @@ HELD = "SELECT p FROM unnest(%(privileges)s::text[]) AS p WHERE has_table_privil
 def admin(empty_database: Database) -> Generator[psycopg.Connection, None, None]:
     with empty_database.connect() as conn:
         yield conn
-        for role in (OWNER, WORKER, READER):
+        for role in (OWNER, WORKER, READER, ADMINISTRATOR):
             name = sql.Identifier(role)
             row = conn.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
             if row is not None:
+                conn.execute(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(name))
                 conn.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(name))
                 conn.execute(sql.SQL("DROP ROLE {}").format(name))
 
@@ -103,6 +105,11 @@ def test_grants_after_a_migration_by_another_role_give_the_full_matrix(
         admin, "SELECT DISTINCT r.rolname FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner"
         " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
         " WHERE n.nspname IN ('ops', 'core', 'branch', 'queue', 'public')"
+    )  # fmt: skip
+    assert owners == [OWNER]
+    owners = column(
+        admin, "SELECT DISTINCT r.rolname FROM pg_proc AS f JOIN pg_roles AS r ON r.oid = f.proowner"
+        " JOIN pg_namespace AS n ON n.oid = f.pronamespace WHERE n.nspname IN ('ops', 'core', 'branch', 'queue')"
     )  # fmt: skip
     assert owners == [OWNER]
 
@@ -216,6 +223,27 @@ def test_operators_queries_run_as_they_are_with_the_search_path_of_a_fresh_sessi
             assert admin.execute("SELECT state FROM queue.tasks").fetchone() == ("blocked",)
             assert session.execute(GO_ON).rowcount == 1
     assert admin.execute("SELECT state FROM queue.tasks").fetchone() == ("queued",)
+
+
+@pytest.mark.parametrize("is_migrated_first", [True, False])
+def test_an_administrator_who_is_no_superuser_but_owns_the_database_can_run_it(
+    empty_database: Database, admin: psycopg.Connection, is_migrated_first: bool
+) -> None:
+    """As on a managed server. Since PostgreSQL 16 whoever makes a role has none of its rights by that alone."""
+    name = sql.Identifier(admin.info.dbname)
+    admin.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE").format(sql.Identifier(ADMINISTRATOR)))
+    admin.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, sql.Identifier(ADMINISTRATOR)))
+    administrator = log_in(empty_database, admin, ADMINISTRATOR)
+    if is_migrated_first:
+        migrate(administrator)
+    for _ in range(2):
+        with administrator.connect() as conn:
+            apply_script(conn)
+    if not is_migrated_first:
+        migrate(log_in(empty_database, admin, OWNER))
+    assert_matrix(admin)
+    with psycopg.connect(log_in(empty_database, admin, WORKER).dsn) as session:
+        assert session.execute(PAUSE).rowcount == 0
 
 
 def test_an_owner_without_rights_on_schema_public_is_told_how_to_get_them(

@@ -155,7 +155,7 @@ def test_the_end_of_the_run_ends_the_request(server: Server, post: Post, context
     thread = threading.Thread(target=stop)
     thread.start()
     with pytest.raises(GaveBack):
-        post(timeout_s=600)
+        post(more="allow_private = true\ntimeout_s = 3600", timeout_s=3_600)
     thread.join()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 from threading import Thread
 from typing import Any
 
@@ -210,6 +211,14 @@ def test_a_sweep_ends_though_tasks_are_added_meanwhile(database: Database, conn:
         make_task(conn)
     assert seen == 5
     assert conn.execute("SELECT count(*) FROM queue.tasks WHERE state = 'queued'").fetchone() == (3,)
+
+
+def test_a_sweep_ends_though_tasks_stay_what_they_are(database: Database, conn: psycopg.Connection) -> None:
+    make_task(conn, dedupe_key="k")
+    for _ in range(3):
+        make_task(conn, dedupe_key="k", state="failed")
+    refused = sweep.sweep(database, conn, Which(("failed",)), changes.retry, batch=1)
+    assert [len(batch) for batch in islice(refused, 9)] == [1, 1, 1]
 
 
 def test_each_batch_is_a_transaction_of_its_own_and_bounded(database: Database, conn: psycopg.Connection) -> None:

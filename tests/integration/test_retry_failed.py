@@ -1,4 +1,6 @@
-"""The job in this process: each step, what a dry run tells, and what becomes of a run when a step fails."""
+"""The job in this process: each step, what a dry run tells, and what becomes of a run when a step fails.
+
+No type has a handler here; that what is due is worked off is for the tests of the command."""
 
 import random
 import secrets
@@ -14,7 +16,9 @@ import pytest
 from bench_retry import DAY, HOUR, Queue, RetryFailed, content_hash
 from jobctl.db.connection import Database
 from jobctl.errors import Interrupted, LockLost
+from jobctl.jobs.retry_failed import draining
 from jobctl.jobs.retry_failed.job import COUNTS
+from jobctl.jobs.work.handlers import Handlers
 from jobctl.queue import rounds, store
 from jobctl.runtime.outcome import Outcome
 
@@ -27,7 +31,8 @@ def queue(conn: psycopg.Connection) -> Queue:
 
 
 @pytest.fixture
-def retry(database: Database, conn: psycopg.Connection) -> RetryFailed:
+def retry(database: Database, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> RetryFailed:
+    monkeypatch.setattr(draining, "installed", lambda: Handlers(()))
     return RetryFailed(database, conn)
 
 

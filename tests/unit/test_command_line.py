@@ -61,6 +61,7 @@ def test_what_is_no_jobctl_command_is_not_taken_for_one(command: str) -> None:
         ("/opt/jobctl/scripts/run.sh backup -- true", "run", "backup", False),
         ("jobctl ingest-branch --branch airports --scheduled", "ingest-branch", "airports", True),
         ("jobctl ingest-branch --branch=a --branch b", "ingest-branch", "a,b", False),
+        ("jobctl work --type embed --type=crawl --scheduled", "work", "embed,crawl", True),
         ("jobctl --version db status", "db", "", False),
     ],
 )

@@ -44,6 +44,8 @@ REFUSED = [
     "http://example.org\\@evil.example",
     "http://evil.example\\.example.org",
     "http:\\\\evil.example",
+    "http://example.org/a\\b",
+    "http://example.org/?a\\b",
     "http://example.org:",
     "http://example.org:0",
     "http://example.org:65536",

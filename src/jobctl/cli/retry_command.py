@@ -131,7 +131,7 @@ def told_of_queue(scope: "ScopeReport") -> list[str]:
     from jobctl.runtime.outcome import COMPLETED
 
     lines = [] if scope.status == COMPLETED else [status_line(scope)]
-    lines += [f"  {scope.counts[name]:,} {said}" for name, said in SAID if scope.counts.get(name)]
+    lines += [f"  {said}: {scope.counts[name]:,}" for name, said in SAID if scope.counts.get(name)]
     return lines or ["  nothing was wrong"]
 
 

@@ -90,7 +90,7 @@ def work(
         settings=settings,
         dry_run=dry_run,
         max_runtime=max_runtime,
-        slot_scope="",
+        slot_scope=",".join(type_ or []),
         is_scheduled=scheduled,
         correlation_id=correlation_id,
         output=run_command.Output(as_json=json, verbose=verbose, quiet=quiet),

@@ -37,16 +37,12 @@ def text_of(source: Source) -> str:
     name, kind, street, city, region, region_as_written, country, attributes = source
     if region_as_written and _WORD.search(region_as_written):
         region = " ".join(region_as_written.split())
-    parts = [name]
-    for part in (kind, street, city, region, country_name(country) if country else None):
-        if part and part not in parts:
-            parts.append(part)
-    if attributes:
-        for key in sorted(attributes):
-            value = attributes[key]
-            if isinstance(value, str) and _WORD.search(value) and value not in parts:
-                parts.append(value)
-    text = _SEPARATOR.join(parts)
+    # An ordered set: what was said is not said again.
+    parts = dict.fromkeys((name, kind, street, city, region, country_name(country) if country else None))
+    for _, value in sorted(attributes.items()) if attributes else ():
+        if isinstance(value, str) and _WORD.search(value):
+            parts[value] = None
+    text = _SEPARATOR.join(filter(None, parts))
     return text if len(text) <= LONGEST else _cut(text)
 
 

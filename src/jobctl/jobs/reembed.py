@@ -14,11 +14,10 @@ import psycopg
 from jobctl.db.connection import Database
 from jobctl.db.sqlstate import translated
 from jobctl.embeddings import status
-from jobctl.queue import other_models
+from jobctl.queue import other_models, stale
 from jobctl.queue import store as queue
 
 BATCH_SIZE = 5_000
-CANCELLED_AT_ONCE = 50_000
 
 
 class Reembedded(NamedTuple):
@@ -38,14 +37,13 @@ def reembed(
         database.connect(purpose="reembed read") as reading,
         database.connect(purpose="reembed") as writing,
     ):
-        cancelled = 0
-        while True:
-            limit = None if dry_run else CANCELLED_AT_ONCE  # what is rolled back would be counted again
+        cancelled = after = 0
+        while page := other_models.waiting(
+            reading, model_version=model_version, branch_id=branch_id, after=after, size=BATCH_SIZE
+        ):
+            after = page[-1]
             with _effect(database, writing, dry_run=dry_run):
-                now = other_models.cancel(writing, model_version=model_version, branch_id=branch_id, limit=limit)
-            cancelled += now
-            if limit is None or now < limit:
-                break
+                cancelled += len(stale.cancel(writing, page, current=model_version))
         queued = 0
         with database.transaction(reading):
             for batch in status.lacking(

@@ -167,10 +167,10 @@ def _exchange(step: _Step, max_body_bytes: int) -> Response:
     conn.sock = timed = _Timed(sock, step.clock)
     try:
         _send(conn, step)
-        answer = conn.getresponse()
-        if timed.incoming.has_ended:  # http.client takes the end of the stream for the end of the headers
-            raise NoAnswer(f"{origin}: the answer was cut off")
-        return _read(answer, step, max_body_bytes)
+        with conn.getresponse() as answer:
+            if timed.incoming.has_ended:  # http.client takes the end of the stream for the end of the headers
+                raise NoAnswer(f"{origin}: the answer was cut off")
+            return _read(answer, step, max_body_bytes)
     except TimeoutError:
         raise NoAnswer(f"{origin}: no whole answer in time") from None
     except (OSError, HTTPException, ValueError) as error:

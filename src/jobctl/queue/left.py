@@ -1,6 +1,6 @@
 """What is left in the queue: for a worker that asks whether it may go, and what it could not do."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import psycopg
@@ -14,9 +14,30 @@ SELECT EXISTS (SELECT FROM queue.tasks AS t WHERE t.state = 'running' AND t.type
 """
 
 
-def is_anything_left(conn: psycopg.Connection, types: Collection[str]) -> bool:
+def is_anything_left(conn: psycopg.Connection, types: Sequence[str]) -> bool:
     """Whether tasks of these types wait, for whatever moment, or run anywhere."""
     row = conn.execute(ANYTHING, {"types": arrays.of_texts(list(types))}).fetchone()
+    return row is not None and row[0]
+
+
+# Only a rate makes a type's tasks wait for the clock alone.
+PACED = """
+SELECT EXISTS (
+    SELECT FROM queue.limits AS l
+    WHERE l.kind = 'type' AND l.rate_per_minute IS NOT NULL AND coalesce(l.running, 1) > 0
+        AND l.next_start_at > statement_timestamp() AND l.name = ANY (%(types)s::text::text[])
+        AND EXISTS (
+            SELECT FROM queue.tasks AS t
+            WHERE t.state = 'queued' AND t.type = l.name AND t.scheduled_at <= statement_timestamp()
+                AND t.user_id NOT IN (SELECT u.name FROM queue.limits AS u WHERE u.kind = 'user' AND u.running = 0)
+        )
+)
+"""
+
+
+def is_paced(conn: psycopg.Connection, types: Sequence[str]) -> bool:
+    """Whether tasks of these types are due and wait for nothing but their type's rate."""
+    row = conn.execute(PACED, {"types": arrays.of_texts(types)}).fetchone()
     return row is not None and row[0]
 
 
@@ -27,7 +48,7 @@ GROUP BY t.type ORDER BY t.type LIMIT 20
 """
 
 
-def due_of_other_types(conn: psycopg.Connection, types: Collection[str]) -> Mapping[str, int]:
+def due_of_other_types(conn: psycopg.Connection, types: Sequence[str]) -> Mapping[str, int]:
     """How many tasks are due whose type is none of these."""
     return dict(conn.execute(WITHOUT_HANDLER, {"types": arrays.of_texts(list(types))}).fetchall())
 
@@ -42,7 +63,7 @@ GROUP BY t.type
 """
 
 
-def due(conn: psycopg.Connection, types: Collection[str]) -> Mapping[str, int]:
+def due(conn: psycopg.Connection, types: Sequence[str]) -> Mapping[str, int]:
     """How many tasks of each of these types are due and may be claimed sooner or later."""
     return dict(conn.execute(DUE, {"types": arrays.of_texts(list(types))}).fetchall())
 
@@ -56,6 +77,6 @@ WHERE t.state = 'running' AND t.worker_run_id = %(run_id)s AND t.task_id <> ALL 
 """
 
 
-def claimed_unawares(conn: psycopg.Connection, run_id: UUID, known: Collection[int]) -> list[Task]:
+def claimed_unawares(conn: psycopg.Connection, run_id: UUID, known: Sequence[int]) -> list[Task]:
     """Tasks that this run has claimed and does not know of: the answer to a claim's COMMIT was lost."""
     return [Task(*row) for row in conn.execute(OF_RUN, {"run_id": run_id, "known": arrays.of_numbers(list(known))})]

@@ -1,24 +1,19 @@
-"""Embedding tasks that wait for a model version nobody wants any more: `queued` -> `cancelled`, with the reason."""
+"""Embedding tasks that wait for another model version than the wanted one, of all items or those of one branch."""
 
 import psycopg
+from psycopg.rows import scalar_row
 
-# What a claim holds at this moment is left alone: it is put off by its handler, and cancelled the next time.
-CANCEL = """
-WITH held AS MATERIALIZED (
-    SELECT t.task_id FROM queue.tasks AS t
-    WHERE t.type = 'embed' AND t.state = 'queued' AND t.model_version <> %(model_version)s
-        AND (%(branch_id)s::integer IS NULL OR EXISTS (
-            SELECT FROM core.items AS i WHERE i.item_id = t.subject_id AND i.branch_id = %(branch_id)s))
-    ORDER BY t.task_id LIMIT %(limit)s::bigint FOR UPDATE OF t SKIP LOCKED
-)
-UPDATE queue.tasks AS t SET state = 'cancelled', error_class = 'Stale', finished_at = clock_timestamp(),
-    updated_at = clock_timestamp(),
-    error_message = format('made for model %%s, and the model is %%s now', t.model_version, %(model_version)s::text)
-FROM held AS h WHERE t.task_id = h.task_id
+WAITING = """
+SELECT t.task_id FROM queue.tasks AS t
+WHERE t.type = 'embed' AND t.state = 'queued' AND t.model_version <> %(model_version)s AND t.task_id > %(after)s
+    AND (%(branch_id)s::integer IS NULL OR EXISTS (
+        SELECT FROM core.items AS i WHERE i.item_id = t.subject_id AND i.branch_id = %(branch_id)s))
+ORDER BY t.task_id LIMIT %(size)s
 """
 
 
-def cancel(conn: psycopg.Connection, *, model_version: str, branch_id: int | None, limit: int | None) -> int:
-    """Up to `limit` of those that are for another version than this one; fewer: that was all. None: all at once."""
-    parameters = {"model_version": model_version, "branch_id": branch_id, "limit": limit}
-    return conn.execute(CANCEL, parameters).rowcount
+def waiting(conn: psycopg.Connection, *, model_version: str, branch_id: int | None, after: int, size: int) -> list[int]:
+    """The next `size` of them after a task; whether each may be cancelled, `stale.cancel` judges."""
+    parameters = {"model_version": model_version, "branch_id": branch_id, "after": after, "size": size}
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(WAITING, parameters).fetchall()

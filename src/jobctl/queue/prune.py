@@ -5,7 +5,8 @@ where the windows are younger than every cutoff: what was created after a cutoff
 walk meets again each time is only what was kept: old tasks that wait or are blocked, and failed ones.
 
 (The tries have a BRIN index on their end, and it does not lead here: once rows were deleted, new ones fill their pages,
-and each such range claims the times of both, for a summary never shrinks. After one cycle the index gives all pages.)
+and each such range claims the times of both, for a summary never shrinks. After one cycle with 300,000 tries it led to
+as many rows again, of which none was old.)
 """
 
 from collections.abc import Sequence

@@ -32,8 +32,14 @@ class Fault(NamedTuple):
     retry_after_s: float = 0.0
 
 
-def succeeded(task: Task, result: Mapping[str, Any] | None = None) -> Ending:
-    return Ending(task, "succeeded", "succeeded", result=result)
+def succeeded(
+    task: Task,
+    result: Mapping[str, Any] | None = None,
+    *,
+    handler_version: str | None = None,
+    memory_bytes: int | None = None,
+) -> Ending:
+    return Ending(task, "succeeded", "succeeded", None, None, None, None, result, handler_version, memory_bytes)
 
 
 def failed(

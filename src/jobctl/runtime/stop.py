@@ -5,6 +5,7 @@ hangs in the database ends too. A run has one Stop, each of its scopes a part of
 what ends one scope (its lock was lost) leaves the others alone.
 """
 
+import math
 import os
 import socket
 import threading
@@ -17,7 +18,9 @@ from jobctl.errors import JobctlError
 
 
 class Stop:
-    def __init__(self) -> None:
+    def __init__(self, ends_at: float = math.inf) -> None:
+        """`ends_at` is the monotonic moment at which the run will be ended."""
+        self.ends_at = ends_at
         self._reason: JobctlError | None = None
         self._hurried = False
         # Reentrant: a signal handler may interrupt the very thread that holds it.
@@ -70,7 +73,7 @@ class Stop:
 
     def part(self) -> "Stop":
         """The Stop of one scope."""
-        part = Stop()
+        part = Stop(self.ends_at)
         with self._lock:
             self._parts.append(part)
             reason, hurried = self._reason, self._hurried

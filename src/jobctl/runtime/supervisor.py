@@ -69,7 +69,7 @@ def supervise(
     if pid == 0:
         os.close(report_out)
         os.close(control_in)
-        _be_the_worker(work, report_in, control_out, max_runtime_s)
+        _be_the_worker(work, report_in, control_out, max_runtime_s, started + max_runtime_s)
     os.close(report_in)
     os.close(control_out)
     watch = _Watch(pid, control_in, started, max_runtime_s, kill_grace_s)
@@ -198,12 +198,12 @@ class _Watch:
 
 
 def _be_the_worker(
-    work: Callable[[Stop], RunReport], report_in: int, control_out: int, max_runtime_s: float
+    work: Callable[[Stop], RunReport], report_in: int, control_out: int, max_runtime_s: float, ends_at: float
 ) -> NoReturn:
     exit_status = 70  # an internal error: the supervisor turns a missing report into a row
     try:
         os.setsid()
-        stop = Stop()
+        stop = Stop(ends_at)
         for number in _heeded():
             signal.signal(number, lambda n, _: _ask_twice(stop, n))
         threading.Thread(target=_listen, args=(control_out, stop, max_runtime_s), name="control", daemon=True).start()

@@ -15,6 +15,9 @@ from jobctl.schedule.shell_words import simple_commands
 
 # The job of a wrapped command; its scope is the name it was given.
 RUN = "run"
+# By which option a job is limited to a scope.
+LIMITS = {"work": "--type"}
+LIMITS_OTHERS = "--branch"
 SCHEDULED = "--scheduled"
 # Options of `jobctl run` that take no value, so that its NAME is found behind them. A test holds them to the command.
 FLAGS = frozenset({SCHEDULED, "--leave-children", "--dry-run", "--json", "--verbose", "-v", "--quiet", "-q"})
@@ -91,12 +94,13 @@ def program_words(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def scope_of(words: Sequence[str]) -> str:
-    """What the command is limited to: the name of a wrapped command, the branches of `--branch`."""
+    """What the command is limited to: the name of a wrapped command, branches, types of tasks."""
     own = _own(words)
     if own[0] == RUN:
         return next(iter(_positional(own[1:])), "")
-    spaced = [part for word in own for part in word.split("=", maxsplit=1 if word.startswith("--branch=") else 0)]
-    return ",".join(value for option, value in pairwise(spaced) if option == "--branch")
+    limits = LIMITS.get(own[0], LIMITS_OTHERS)
+    spaced = [part for word in own for part in word.split("=", maxsplit=1 if word.startswith(f"{limits}=") else 0)]
+    return ",".join(value for option, value in pairwise(spaced) if option == limits)
 
 
 def _jobctl(words: Sequence[str]) -> tuple[str, ...] | None:

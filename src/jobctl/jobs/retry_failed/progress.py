@@ -5,7 +5,7 @@ step that fails is noted, and the next one is done.
 
 A dry run does the steps that change each other's tasks in one transaction, which is rolled back at the end: each step
 meets what those before it have done, so that its counts are those of the run that follows. It holds the rows that it
-would change for that long, a second or two at the most.
+would change for that long, some seconds at the most.
 """
 
 from collections import Counter

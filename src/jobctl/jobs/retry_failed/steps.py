@@ -25,7 +25,7 @@ from jobctl.settings_queue import QueueSettings
 RESCUE_BATCH = 1_000
 STALE_PAGE = 5_000
 STALE_BATCH = 2_000
-MOST_STALE = 50_000  # in a run
+MOST_STALE = 20_000  # in a run
 REQUEUE_BATCH = 500
 MOST_REQUEUED = 5_000  # in a run
 PRUNE_WINDOW = 2_000
@@ -158,6 +158,8 @@ def requeue(
         )
     for type_ in sorted(down):
         withheld = failed[type_] - quotas[type_]
+        if not withheld:
+            continue
         progress.counts["withheld"] += withheld
         progress.run.event("type_is_down", level="warning", type=type_, probes=quotas[type_], withheld=withheld)
         progress.notes.append(

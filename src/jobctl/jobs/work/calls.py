@@ -80,7 +80,8 @@ class Caller:
         """Raises nothing: also what a handler raises to end the process ends its try alone."""
         try:
             first = call.tasks[0]
-            if not all(map(self._is_held, call.tasks)):  # the process was frozen, or somebody cancelled it
+            if not (self._is_held(first) and all(map(self._is_held, call.tasks[1:]))):
+                # The process was frozen, or somebody cancelled it.
                 return [verdict.released(task, "its lease had ended before it began") for task in call.tasks]
             context = self._begin(call)
             about = {"task_id": first.task_id, "task_type": first.type, "attempt": first.attempt}
@@ -127,10 +128,9 @@ class Caller:
     def _single(self, call: Call, context: TryContext) -> Ending:
         (task,) = call.tasks
         try:
-            ending = self._succeeded(task, call.handler.call(task, context))
+            return self._succeeded(task, call.handler.call(task, context), call)
         except BaseException as error:  # noqa: BLE001 - a handler is somebody else's code
-            ending = self.ending_of(task, error)
-        return self._noted(ending, call)
+            return self._noted(self.ending_of(task, error), call)
 
     def _batch(self, call: Call, context: TryContext) -> Sequence[Ending | Again]:
         tasks = call.tasks
@@ -143,21 +143,21 @@ class Caller:
                 LOG.warning("batch_called_one_by_one", error=error)
                 return [Again([Call([task], call.handler) for task in tasks])]
             return [self._noted(self.ending_of(task, error), call) for task in tasks]
-        return [self._noted(self._of_batch(task, result), call) for task, result in zip(tasks, results, strict=True)]
+        return [self._of_batch(task, result, call) for task, result in zip(tasks, results, strict=True)]
 
-    def _of_batch(self, task: Task, result: object) -> Ending:
-        if isinstance(result, BaseException):
-            return self.ending_of(task, result)
+    def _of_batch(self, task: Task, result: object, call: Call) -> Ending:
         try:
-            return self._succeeded(task, result)
-        except Exception as error:  # noqa: BLE001 - what is wrong with one result concerns one task
-            return self.ending_of(task, error)
+            if isinstance(result, BaseException):
+                raise result
+            return self._succeeded(task, result, call)
+        except BaseException as error:  # noqa: BLE001 - what is wrong with one result concerns one task
+            return self._noted(self.ending_of(task, error), call)
 
-    def _succeeded(self, task: Task, result: object) -> Ending:
+    def _succeeded(self, task: Task, result: object, call: Call) -> Ending:
         kept = storable.result_of(result)
         if kept:
             kept = cast(dict[str, Any], self._redactor.deep(kept))
-        return verdict.succeeded(task, kept)
+        return verdict.succeeded(task, kept, handler_version=call.handler.version, memory_bytes=self.memory_bytes)
 
     def _noted(self, ending: Ending, call: Call) -> Ending:
         return ending._replace(handler_version=call.handler.version, memory_bytes=self.memory_bytes)

@@ -50,7 +50,7 @@ def work(run: Run, options: Options, settings: Settings, redactor: Redactor) -> 
     if run.dry_run:
         return preview(run, settings.queue_settings, types, handlers, options.max_tasks)
     _tell_limits(run, settings, handlers)
-    worker = Worker(run, _limits(options, settings), settings, redactor, handlers, types)
+    worker = Worker(run, _limits(run, options, settings, began), settings, redactor, handlers, types)
     worker.work()
     return _outcome(run, options, settings, handlers, worker, monotonic() - began)
 
@@ -80,14 +80,14 @@ def types_of(handlers: Handlers, asked: Sequence[str]) -> list[str]:
     return sorted(set(asked)) if asked else list(handlers.types)
 
 
-def _limits(options: Options, settings: Settings) -> Limits:
+def _limits(run: Run, options: Options, settings: Settings, began: float) -> Limits:
     return Limits(
         batch=options.batch,
         concurrency=options.concurrency,
         max_tasks=options.max_tasks,
         until_empty=options.until_empty,
-        claims_end_s=options.max_runtime_s * settings.soft_limit_share,
-        max_runtime_s=options.max_runtime_s,
+        ends_at=min(run.stop.ends_at, began + options.max_runtime_s),  # what came before it is the run's time, too
+        last_part_s=options.max_runtime_s * (1 - settings.soft_limit_share),
         grace_s=settings.kill_grace_s,
     )
 

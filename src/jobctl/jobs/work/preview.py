@@ -1,5 +1,6 @@
 """`jobctl work --dry-run`: what a run would claim. It really claims, and rolls back; no handler is called."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -33,7 +34,7 @@ def preview(
         unusable = {type_ for type_ in due if handlers.get(type_) is None}
         usable = [type_ for type_ in types if type_ not in handlers.broken]
         claimer = Claimer(
-            usable, worker=f"{run.identity.host}/{run.run_id}", run_id=run.run_id, lease_s=settings.lease_s
+            usable, worker=f"{run.identity.host}/{os.getpid()}", run_id=run.run_id, lease_s=settings.lease_s
         )
         with run.effect(conn):
             limits.tell(conn, settings, types=handlers.types)

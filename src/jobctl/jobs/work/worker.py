@@ -11,6 +11,7 @@ At its end the worker gives back what has not begun, and has the rest come to it
 has not ended by then is given back as well, and its handler's further doings count for nothing.
 """
 
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,14 +53,15 @@ GRACE_SHARE: Final = 0.6  # of the grace of the process: its handlers' part
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much at once, and until when; seconds since the beginning of the run."""
+    """How much at once, and until when (a moment of the monotonic clock): in the last part before it nothing is claimed
+    any more."""
 
     batch: int
     concurrency: int
     max_tasks: int | None
     until_empty: bool
-    claims_end_s: float
-    max_runtime_s: float
+    ends_at: float
+    last_part_s: float
     grace_s: float
 
 
@@ -83,14 +85,14 @@ class Worker:
         self._queue = settings.queue_settings
         self._handlers = handlers
         self._types = types
-        began = clock.monotonic()
-        self._claims_end_at = began + limits.claims_end_s
+        ends_at = limits.ends_at
+        self._claims_end_at = ends_at - limits.last_part_s
         # Handlers are told a little before the supervisor would end the run.
-        last = min(limits.grace_s, limits.max_runtime_s * 0.1)
-        self._ask_at = began + limits.max_runtime_s - last
-        self._give_back_at = began + limits.max_runtime_s - last * (1 - GRACE_SHARE)
+        last_s = min(limits.grace_s, limits.last_part_s / 2)
+        self._ask_at = ends_at - last_s
+        self._give_back_at = ends_at - last_s * (1 - GRACE_SHARE)
         database = run.database
-        worker = f"{run.identity.host}/{run.run_id}"
+        worker = f"{run.identity.host}/{os.getpid()}"
         self._claimer = Claimer(types, worker=worker, run_id=run.run_id, lease_s=self._queue.lease_s, database=database)
         self._line = Line(lambda: run.connect("claim"))
         self._held = Held()
@@ -169,19 +171,19 @@ class Worker:
             return True
         if not self._is_empty:
             return False
-        if not self._limits.until_empty:
-            return True
         self._is_empty = False
         usable = self._usable()
-        if not usable or not self._ask_what_is_left(usable):
+        if not usable or not self._is_more_to_come(usable):
             return True
         self._claim_at = clock.monotonic() + self._poll_s
         self._poll_s = min(2 * self._poll_s, POLL_S[1])
         return False
 
-    def _ask_what_is_left(self, types: Sequence[str]) -> bool:
+    def _is_more_to_come(self, types: Sequence[str]) -> bool:
+        """Whether waiting here brings more: what is left at all, where that is wanted; else what a rate holds back."""
+        ask = left.is_anything_left if self._limits.until_empty else left.is_paced
         try:
-            return left.is_anything_left(self._line.conn(), types)
+            return ask(self._line.conn(), types)
         except (psycopg.Error, JobctlError) as error:
             self._not_answered(error)
             return True

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from jobctl.durations import format_duration
 from jobctl.monitor.queue.facts import Facts, Limit
+from jobctl.monitor.queue.words import at, error_text, moment, span, times
 
 QUIET = timedelta(minutes=15)  # without any run of `work` before that is the reason
 SUPERSEDED = "Superseded"
@@ -61,7 +61,7 @@ def _waiting(facts: Facts) -> Iterator[Reason]:
         found.append(
             Reason(
                 "suspect",
-                f"{_times(facts.task.crashes, 'try')} of it took the worker along, so it runs alone: a worker begins "
+                f"{times(facts.task.crashes, 'try')} of it took the worker along, so it runs alone: a worker begins "
                 "it when nothing else runs beside",
                 {"crashes": facts.task.crashes, "crash_limit": facts.policy.crash_limit},
             )
@@ -71,7 +71,7 @@ def _waiting(facts: Facts) -> Iterator[Reason]:
         found.append(
             Reason(
                 "turn",
-                f"it waits for its turn: {_times(turn.before, 'due task')} of its user before it, and users with "
+                f"it waits for its turn: {times(turn.before, 'due task')} of its user before it, and users with "
                 f"waiting tasks ({turn.users:,}) take turns",
                 {"before_of_user": turn.before, "users": turn.users},
             )
@@ -85,7 +85,7 @@ def _its_time(facts: Facts) -> Iterator[Reason]:
     task, last = facts.task, facts.last_try
     if task.scheduled_at <= facts.now:
         return
-    left = f"{_moment(task.scheduled_at)}, in {_span(task.scheduled_at - facts.now)}"
+    left = f"{moment(task.scheduled_at)}, in {span(task.scheduled_at - facts.now)}"
     evidence: dict[str, object] = {"scheduled_at": task.scheduled_at}
     if last is not None and last.outcome == "snoozed":
         said = f": {last.error_message}" if last.error_message else ""
@@ -96,9 +96,10 @@ def _its_time(facts: Facts) -> Iterator[Reason]:
             if last.outcome == "crashed"
             else (task.attempts - task.crashes, facts.policy.max_attempts, "try")
         )
+        error = error_text(last.error_class, last.error_message)
         yield Reason(
             "backoff",
-            f"it pauses after {what} {spent} of {most} ({_error(last.error_class, last.error_message)}) until {left}",
+            f"it pauses after {what} {spent} of {most} ({error}) until {left}",
             evidence
             | {"tries": task.attempts - task.crashes, "max_attempts": facts.policy.max_attempts}
             | {"crashes": task.crashes, "crash_limit": facts.policy.crash_limit}
@@ -136,7 +137,7 @@ def _nobody_to_run_it(facts: Facts) -> Iterator[Reason]:
     elif facts.now - last >= QUIET:
         yield Reason(
             "no_worker",
-            f"no worker has begun for {_span(facts.now - last)}; the last, on {workers.last_host}, began {_at(last)} "
+            f"no worker has begun for {span(facts.now - last)}; the last, on {workers.last_host}, began {at(last)} "
             f"and is {workers.last_status}",
             evidence,
         )
@@ -160,7 +161,7 @@ def _limits(facts: Facts) -> Iterator[Reason]:
     if facts.next_start_at is not None and facts.next_start_at > facts.now:
         yield Reason(
             "rate",
-            f"type {task.type} begins {facts.rate_per_minute:g} a minute, the next at {_moment(facts.next_start_at)}",
+            f"type {task.type} begins {facts.rate_per_minute:g} a minute, the next at {moment(facts.next_start_at)}",
             {"rate_per_minute": facts.rate_per_minute, "next_start_at": facts.next_start_at},
             facts.next_start_at,
         )
@@ -195,13 +196,13 @@ def _running(facts: Facts) -> Iterator[Reason]:
         "attempt": task.attempts,
     }
     if task.lease_until is None or task.lease_until > facts.now:
-        since = f" since {_moment(task.claimed_at)}" if task.claimed_at else ""
-        lease = f"; its lease lasts until {_moment(task.lease_until)}" if task.lease_until else ""
+        since = f" since {moment(task.claimed_at)}" if task.claimed_at else ""
+        lease = f"; its lease lasts until {moment(task.lease_until)}" if task.lease_until else ""
         yield Reason("running", f"worker {task.worker} runs it{since}, attempt {task.attempts}{lease}", evidence)
     else:
         yield Reason(
             "lease_over",
-            f"worker {task.worker} is silent: the lease of attempt {task.attempts} ended {_at(task.lease_until)}; the "
+            f"worker {task.worker} is silent: the lease of attempt {task.attempts} ended {at(task.lease_until)}; the "
             "next `jobctl work` or `jobctl retry-failed` takes the task from it",
             evidence,
         )
@@ -216,7 +217,7 @@ def _running(facts: Facts) -> Iterator[Reason]:
 def _failed(facts: Facts) -> Iterator[Reason]:
     task, policy = facts.task, facts.policy
     tries = task.attempts - task.crashes
-    error = _error(task.error_class, task.error_message)
+    error = error_text(task.error_class, task.error_message)
     evidence = {
         "finished_at": task.finished_at,
         "tries": tries,
@@ -229,7 +230,7 @@ def _failed(facts: Facts) -> Iterator[Reason]:
     if task.is_recoverable is False:
         yield Reason("not_recoverable", f"{error}; trying again cannot help", evidence)
     elif task.error_class == "WorkerLost" or (task.crashes and task.crashes >= policy.crash_limit):
-        text = f"{_times(task.crashes, 'try')} of it took the worker along (limit {policy.crash_limit}): {error}"
+        text = f"{times(task.crashes, 'try')} of it took the worker along (limit {policy.crash_limit}): {error}"
         yield Reason("crash_limit", text, evidence)
     elif tries >= policy.max_attempts:
         yield Reason("tries_spent", f"{tries} of {policy.max_attempts} tries are spent, the last: {error}", evidence)
@@ -241,28 +242,28 @@ def _failed(facts: Facts) -> Iterator[Reason]:
 
 def _cancelled(facts: Facts) -> Iterator[Reason]:
     task = facts.task
-    at = task.finished_at or task.updated_at
-    evidence = {"at": at, "error_class": task.error_class, "error_message": task.error_message}
+    ended = task.finished_at or task.updated_at
+    evidence = {"at": ended, "error_class": task.error_class, "error_message": task.error_message}
     said = f": {task.error_message}" if task.error_message else ""
     if task.error_class == SUPERSEDED:
-        yield Reason("superseded", f"a newer task for the same took its place {_at(at)}{said}", evidence)
+        yield Reason("superseded", f"a newer task for the same took its place {at(ended)}{said}", evidence)
     else:
-        yield Reason("cancelled", f"it was withdrawn {_at(at)}{said}", evidence)
+        yield Reason("cancelled", f"it was withdrawn {at(ended)}{said}", evidence)
     if facts.twin is not None:
         yield Reason("twin", f"task {facts.twin} waits for the same", {"task_id": facts.twin})
 
 
 def _succeeded(facts: Facts) -> Iterator[Reason]:
     task, last = facts.task, facts.last_try
-    at = task.finished_at or task.updated_at
-    evidence: dict[str, object] = {"finished_at": at, "attempt": task.attempts}
+    ended = task.finished_at or task.updated_at
+    evidence: dict[str, object] = {"finished_at": ended, "attempt": task.attempts}
     if last is None:
-        yield Reason("succeeded", f"{_at(at)}; its tries are no longer kept", evidence)
+        yield Reason("succeeded", f"{at(ended)}; its tries are no longer kept", evidence)
     else:
         took = last.finished_at - last.claimed_at
         yield Reason(
             "succeeded",
-            f"{_at(at)}, attempt {last.attempt} by worker {last.worker} in {_span(took)}",
+            f"{at(ended)}, attempt {last.attempt} by worker {last.worker} in {span(took)}",
             evidence | {"worker": last.worker, "run_s": took.total_seconds()},
         )
 
@@ -274,7 +275,7 @@ def _taken(facts: Facts) -> Iterator[Reason]:
         said = f": {last.error_message}" if last.error_message else ""
         yield Reason(
             "taken",
-            f"attempt {last.attempt} was taken from worker {last.worker} {_at(last.finished_at)}{said}",
+            f"attempt {last.attempt} was taken from worker {last.worker} {at(last.finished_at)}{said}",
             {"worker": last.worker, "attempt": last.attempt, "at": last.finished_at, "found": last.error_message},
         )
 
@@ -287,24 +288,3 @@ _OF_STATE = {
     "cancelled": (_cancelled, "is cancelled"),
     "succeeded": (_succeeded, "succeeded"),
 }
-
-
-def _at(moment: datetime) -> str:
-    return f"at {_moment(moment)}"
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _span(span: timedelta) -> str:
-    return format_duration(span.total_seconds())
-
-
-def _error(error_class: str | None, message: str | None) -> str:
-    return ": ".join(part for part in (error_class, message) if part) or "no error is kept"
-
-
-def _times(count: int, what: str) -> str:
-    plural = f"{what[:-1]}ies" if what.endswith("ry") else f"{what}s"
-    return f"{count:,} {what if count == 1 else plural}"
