@@ -6,8 +6,9 @@
 Empty tasks, 2 running per user, a limit of their type and one in all, lease, fence and a row for each try on. Against
 it, in turns, on the same server, with as many processes and the same batch: a bare loop of two statements over a table
 of its own (claim with SKIP LOCKED, set done) without any of that. pgqueuer and procrastinate are installed into a
-temporary environment and drain their own tables by their own workers; procrastinate, which fetches one by one, gets
-fewer tasks (`--few`). The cost of a promise is what the drain takes less without it.
+temporary environment and drain their own tables by their own workers; pgqueuer in batches of its default and of ours,
+the latter without and with limits of its own (of the type and of a worker); procrastinate, which fetches one by one,
+gets fewer tasks (`--few`). The cost of a promise is what the drain takes less without it.
 """
 
 import argparse
@@ -246,18 +247,23 @@ class Bench(NamedTuple):
 
 class Rival(NamedTuple):
     name: str
-    program: Path
-    python: Path
-    conninfo: str
-    number: int  # of tasks a batch, or at once
-    postmaster: int
+    program: str
+    tasks: int
+    goal: int
+    numbers: tuple[int, ...]  # what its program takes: tasks a batch and a limit, or tasks at once
 
-    def drained(self, tasks: int, workers: int) -> Drained:
-        subprocess.run([self.python, self.program, "fill", self.conninfo, str(tasks)], check=True)
-        command = [str(self.python), str(self.program), "drain", self.conninfo, str(self.number)]
-        drained = drain([command] * workers, self.postmaster)
-        if drained.tasks != tasks:
-            print(f"  {self.name} drained {drained.tasks:,} of {tasks:,}")
+    def drained(self, bench: Bench, python: Path, workers: int) -> Drained:
+        """In a database of its own."""
+        bench.conn.execute(b"DROP DATABASE IF EXISTS rival")
+        bench.conn.execute(b"CREATE DATABASE rival")
+        known = conninfo_to_dict(bench.database.dsn)
+        conninfo = f"host={known['host']} port={known['port']} user={known['user']} database=rival"
+        program = str(RIVALS / self.program)
+        subprocess.run([python, program, "fill", conninfo, str(self.tasks)], check=True)
+        command = [str(python), program, "drain", conninfo, *map(str, self.numbers)]
+        drained = drain([command] * workers, bench.postmaster)
+        if drained.tasks != self.tasks:
+            print(f"  {self.name} drained {drained.tasks:,} of {self.tasks:,}")
         return drained
 
 
@@ -288,8 +294,7 @@ def measure(bench: Bench, rounds: int, workers: Sequence[int]) -> dict[int, Drai
             print(f"  {number} worker(s): bare {bare}, jobctl {ours}: {ratios[-1]:.2f}, by processor {costs[-1]:.2f}")
         ours_of[number] = sorted(seen, key=lambda each: each.rate)[len(seen) // 2]
         print(
-            f"  {number} worker(s): median ratio {statistics.median(ratios):.2f} "
-            f"({min(ratios):.2f}-{max(ratios):.2f}), "
+            f"  {number} worker(s): median {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}), "
             f"by processor time {statistics.median(costs):.2f} ({min(costs):.2f}-{max(costs):.2f})"
         )
     return ours_of
@@ -312,21 +317,20 @@ def measure_costs(bench: Bench, rounds: int) -> None:
 
 
 def measure_rivals(bench: Bench, few: int, workers: Sequence[int], ours: dict[int, Drained]) -> None:
+    batch = bench.batch
+    rivals = (
+        Rival("pgqueuer in batches of 10, its default", "pgqueuer_drain.py", bench.tasks, 5, (10,)),
+        Rival(f"pgqueuer in batches of {batch}", "pgqueuer_drain.py", bench.tasks, 5, (batch,)),
+        Rival(f"pgqueuer in batches of {batch}, limited", "pgqueuer_drain.py", bench.tasks, 5, (batch, 4 * batch)),
+        Rival("procrastinate, 10 at once", "procrastinate_drain.py", few, 30, (10,)),
+    )
     with environment() as python:
-        for name, tasks, number, goal in (
-            ("pgqueuer", bench.tasks, bench.batch, 5),
-            ("procrastinate", few, 10, 30),
-        ):
+        for rival in rivals:
             for count in workers:
-                database_name = f"{name}_{count}"
-                bench.conn.execute(f"CREATE DATABASE {database_name}".encode())
-                known = conninfo_to_dict(bench.database.dsn) | {"dbname": database_name}
-                conninfo = f"host={known['host']} port={known['port']} user={known['user']} database={database_name}"
-                rival = Rival(name, RIVALS / f"{name}_drain.py", python, conninfo, number, bench.postmaster)
-                theirs = rival.drained(tasks, count)
+                theirs = rival.drained(bench, python, count)
                 print(
-                    f"  {count} worker(s): {name} {theirs}, jobctl {ours[count].rate / theirs.rate:.1f} x "
-                    f"(goal {goal}), by processor time {theirs.cpu_us / ours[count].cpu_us:.1f} x"
+                    f"  {count} worker(s): {rival.name}: {theirs}, jobctl {ours[count].rate / theirs.rate:.1f} x "
+                    f"(goal {rival.goal}), by processor time {theirs.cpu_us / ours[count].cpu_us:.1f} x"
                 )
 
 

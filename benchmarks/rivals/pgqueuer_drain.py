@@ -1,4 +1,4 @@
-"""pgqueuer: fill CONNINFO COUNT | drain CONNINFO BATCH. Run by drain.py in an environment of its own."""
+"""pgqueuer: fill CONNINFO COUNT | drain CONNINFO BATCH [LIMIT]. Run by drain.py in an environment of its own."""
 # pyright: basic, reportMissingImports=false
 
 import sys
@@ -22,26 +22,27 @@ async def fill(parameters: dict[str, str], count: int) -> None:
     await conn.close()
 
 
-async def drain(parameters: dict[str, str], batch: int) -> None:
+async def drain(parameters: dict[str, str], batch: int, limit: int = 0) -> None:
     conn = await asyncpg.connect(**parameters)
     queue = PgQueuer(AsyncpgDriver(conn))
     done = 0
 
-    @queue.entrypoint("empty")
+    @queue.entrypoint("empty", concurrency_limit=limit)
     async def empty(_job: object) -> None:
         nonlocal done
         done += 1
 
     print("ready", flush=True)
     sys.stdin.readline()
-    await queue.qm.run(batch_size=batch, mode=QueueExecutionMode.drain)
+    await queue.qm.run(batch_size=batch, max_concurrent_tasks=limit or None, mode=QueueExecutionMode.drain)
     print(done, flush=True)
 
 
 def main() -> None:
-    what, conninfo, number = sys.argv[1:]
+    what, conninfo, *numbers = sys.argv[1:]
     parameters = dict(pair.split("=", 1) for pair in conninfo.split())
-    uvloop.run(drain(parameters, int(number)) if what == "drain" else fill(parameters, int(number)))
+    work = drain if what == "drain" else fill
+    uvloop.run(work(parameters, *map(int, numbers)))
 
 
 if __name__ == "__main__":
