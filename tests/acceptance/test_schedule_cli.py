@@ -151,9 +151,9 @@ def test_a_job_that_nobody_has_installed_is_explained_from_the_plan(jobctl: Comm
 def test_next_lists_starts_in_order_from_a_time_on(jobctl: Command) -> None:
     starts = items(jobctl("next", "--at", "2026-01-13T01:30:00", "-n", "3", "--json"))
     assert [(start["job"], str(start["slot_local"])[:16]) for start in starts] == [
-        ("ingest-branch", "2026-01-13 02:00"),
-        ("run", "2026-01-13 02:30"),
-        ("ingest-branch", "2026-01-13 03:00"),
+        ("work", "2026-01-13 01:30"),
+        ("work", "2026-01-13 01:35"),
+        ("retry-failed", "2026-01-13 01:40"),
     ]
     (start,) = items(jobctl("next", "run", "--at", "2026-01-13T02:30", "-n", "1", "--json"))
     assert str(start["slot_local"]).startswith("2026-01-13 02:30"), "the minute itself is a next start"

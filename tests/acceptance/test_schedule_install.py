@@ -82,8 +82,10 @@ def test_a_crontab_of_others_has_the_block_put_in_and_taken_out_again(host: Host
     ] == "0 * * * *"
     assert host.schedule("diff") == ""
     assert "nothing changed" in host.schedule("install")
-    assert base.all("SELECT job, expression FROM ops.schedules WHERE removed_at IS NULL") == [
-        ("ingest-branch", "0 * * * *")
+    assert base.all("SELECT job, expression FROM ops.schedules WHERE removed_at IS NULL ORDER BY job") == [
+        ("ingest-branch", "0 * * * *"),
+        ("retry-failed", "40 * * * *"),
+        ("work", "*/5 * * * *"),
     ]
     (backup,) = (host.data / "crontabs").iterdir()
     assert backup.read_text() == FOREIGN and backup.stat().st_mode & 0o777 == 0o600
