@@ -30,7 +30,6 @@ from jobctl.queue import rescue as rescuing
 from jobctl.queue.claim import Claimer
 from jobctl.queue.complete import complete
 from jobctl.queue.enqueue import Request, enqueue
-from jobctl.queue.lanes import Wheel
 from jobctl.queue.lease import TaskLost, check_held, extend
 from jobctl.queue.rescue import Rescued, rescue
 from jobctl.queue.task import Ending, Task
@@ -250,11 +249,6 @@ def drain_of_loud_and_quiet(conn: psycopg.Connection) -> float:
 
 def test_who_has_much_to_do_does_not_keep_the_others_waiting(conn: psycopg.Connection) -> None:
     assert drain_of_loud_and_quiet(conn) <= 2
-
-
-def test_a_queue_without_turns_is_caught(conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Wheel, "had_turn", lambda wheel, user_id: None)
-    assert drain_of_loud_and_quiet(conn) > 5
 
 
 # Rescue ------------------------------------------------------------------------------------------------------------

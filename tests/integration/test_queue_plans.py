@@ -134,7 +134,8 @@ def test_the_plan_goes_by_index(beside_finished: psycopg.Connection, statement: 
     values: dict[str, object] = {
         "places": "{1,2}", "users": "{user-1,user-2}", "types": "{crawl,crawl}",
         "ranks": '{"2020-01-01 00:00:00","2020-01-01 00:00:00"}', "task_ids": "{1,2}", "late": "{f,f}", "wanted": 20,
-        "turn": 2, "seen": 0, "known": "{}", "worker": "vm1/1", "run_id": uuid.uuid4(), "lease_s": 60.0, "fences": "{1,2}",
+        "turn": 2,
+        "seen": 0, "known": "{}", "worker": "vm1/1", "run_id": uuid.uuid4(), "lease_s": 60.0, "fences": "{1,2}",
         "claimed_at": "{2020-01-01,2020-01-01}", "handler_versions": "{}", "memory_bytes": "{}", "results": "{}",
         "outcomes": "{failed,failed}", "states": "{queued,queued}", "scheduled_at": "{}", "error_classes": "{}",
         "error_messages": "{}", "are_recoverable": "{}",
