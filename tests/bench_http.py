@@ -195,7 +195,14 @@ class Authority:
 
 def new_authority(directory: Path) -> Authority:
     _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1")(
-        "-keyout", str(directory / "ca.key"), "-out", str(directory / "ca.pem"), "-subj", "/CN=test authority"
+        "-keyout",
+        str(directory / "ca.key"),
+        "-out",
+        str(directory / "ca.pem"),
+        "-subj",
+        "/CN=test authority",
+        "-addext",
+        "keyUsage=critical,keyCertSign,cRLSign",
     )
     return Authority(directory)
 
