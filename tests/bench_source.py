@@ -214,11 +214,12 @@ INVARIANTS = {
     "a refusal was written twice": """
         SELECT record_key, payload_hash, count(*) FROM branch.rejects
         GROUP BY branch_id, record_key, payload_hash, rules HAVING count(*) > 1""",
-    "a live item has not exactly one waiting task of its content": """
+    "a live item has not exactly one waiting task of its content, nor one that is done": """
         SELECT i.item_id, count(t.task_id) FROM core.items AS i
-        LEFT JOIN queue.tasks AS t ON t.subject_id = i.item_id AND t.state = 'queued' AND t.type = 'embed'
-            AND t.content_hash = i.content_hash
-        WHERE i.withdrawn_at IS NULL GROUP BY i.item_id HAVING count(t.task_id) <> 1""",
+        LEFT JOIN queue.tasks AS t ON t.subject_id = i.item_id AND t.type = 'embed' AND t.content_hash = i.content_hash
+        WHERE i.withdrawn_at IS NULL GROUP BY i.item_id
+        HAVING count(*) FILTER (WHERE t.state = 'queued') <> 1
+           AND count(*) FILTER (WHERE t.state = 'succeeded') = 0""",
     "a task waits for what is no live item": """
         SELECT t.subject_id FROM queue.tasks AS t
         LEFT JOIN core.items AS i ON i.item_id = t.subject_id AND i.withdrawn_at IS NULL

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from bench_queue_store import add, claimer, end_leases, succeeded
+from jobctl.db.connection import Database
 from jobctl.queue import lease
 from jobctl.queue.claim import BY_INDEX, CLAIM, FIND_LANES, Claimer
 from jobctl.queue.complete import END, SUCCEED, complete
@@ -119,6 +120,32 @@ def test_a_claim_reads_no_more_of_a_long_lane_than_it_takes(conn: psycopg.Connec
     before = read_so_far(conn)
     assert len(Claimer(["crawl"], worker="vm1/1", run_id=uuid.uuid4(), lease_s=60).claim(conn, 20)) == 4
     assert read_so_far(conn).rows - before.rows < 100
+
+
+def entries_read(conn: psycopg.Connection) -> int:
+    """Index entries, those of rows that are no more included."""
+    conn.execute("SELECT pg_stat_force_next_flush()")
+    row = conn.execute("SELECT sum(idx_tup_read)::int FROM pg_stat_user_indexes WHERE relname = 'tasks'").fetchone()
+    return row[0] if row else 0
+
+
+def test_under_an_old_snapshot_a_claim_reads_nothing_of_what_was_done_before(
+    database: Database, conn: psycopg.Connection
+) -> None:
+    add(conn, 6_000, user="")
+    with database.connect() as reader, reader.transaction():
+        reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        reader.execute("SELECT count(*) FROM queue.limits")
+        claims = claimer()
+        for _ in range(10):
+            assert complete(conn, succeeded(claims.claim(conn, 500))) == []
+        claims._lasts_s = 3600  # no look for other lanes meanwhile
+        before = entries_read(conn)
+        assert len(claims.claim(conn, 20)) == 20
+        assert entries_read(conn) - before < 1_500  # of the claim before it there are 500
+        before = entries_read(conn)
+        assert len(claims.claim(conn, 20)) == 20
+        assert entries_read(conn) - before < 300
 
 
 def nodes(plan: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
