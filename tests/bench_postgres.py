@@ -176,7 +176,7 @@ def _directory_of(pid: int) -> Path | None:
         return None
 
 
-def wait_for(condition: Callable[[], bool], limit_s: float = 30) -> None:
+def wait_for(condition: Callable[[], bool], limit_s: float = 120) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, "it did not come true"

@@ -365,6 +365,17 @@ class QueueMachine(RuleBasedStateMachine):
                 if number != waits:
                     self.tasks[number].state = "cancelled"
 
+    def _leave_by_hand(self, changes: Mapping[int, tuple[str, bool]]) -> None:
+        """As `_leave`, but what an operator puts back also takes the place of an older twin that waits."""
+        self._leave(changes)
+        for number, (state, _) in changes.items():
+            known = self.tasks[number]
+            if state == "queued" and known.key is not None:
+                twins = [n for n, one in self.tasks.items() if (one.type, one.key) == (known.type, known.key)]
+                waiting = [n for n in twins if self.tasks[n].state == "queued" or n == number]
+                for twin in waiting:
+                    self.tasks[twin].state = "queued" if twin == max(waiting) else "cancelled"
+
     def _which_is_queued(self, numbers: list[int]) -> int:
         if len(numbers) == 1:
             return numbers[0]
@@ -448,7 +459,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def unblock(self) -> None:
         self.conn.execute(UNBLOCK)
-        self._leave({number: ("queued", self.tasks[number].due) for number in self._in("blocked")})
+        self._leave_by_hand({number: ("queued", self.tasks[number].due) for number in self._in("blocked")})
 
     def take_away(self, which: int, state: str) -> None:
         """From a worker that has it: the try is given back."""
@@ -458,7 +469,7 @@ class QueueMachine(RuleBasedStateMachine):
             known = self.tasks[number]
             self.tries.append((number, known.fence, known.attempts, "released"))
             known.attempts -= 1
-        self._leave(dict.fromkeys(numbers, (state, True)))
+        self._leave_by_hand(dict.fromkeys(numbers, (state, True)))
 
     def cancel(self, which: int) -> None:
         numbers = _of(self._in("queued", "blocked"), which)
@@ -469,7 +480,7 @@ class QueueMachine(RuleBasedStateMachine):
     def retry(self, which: int) -> None:
         numbers = _of(self._in("failed", "cancelled"), which)
         self.conn.execute(CHANGE, ("queued", numbers, ["failed", "cancelled"]))
-        self._leave({number: ("queued", self.tasks[number].due) for number in numbers})
+        self._leave_by_hand({number: ("queued", self.tasks[number].due) for number in numbers})
 
     def time_comes(self) -> None:
         """for all that was to run later."""
