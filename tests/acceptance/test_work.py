@@ -168,8 +168,18 @@ def test_when_too_many_tries_hang_the_run_ends_early_and_is_degraded(base: Base,
 
 def test_a_batch_handler_gets_batches(base: Base, work: Runner) -> None:
     enqueue(base, "many", count=16)
-    assert work.run("--concurrency", "16", "--batch", "16").exit_code == 0
+    assert work.run("--concurrency", "1", "--batch", "1").exit_code == 0
     assert base.all("SELECT DISTINCT result, handler_version FROM queue.attempts") == [({"batch": 8}, "m1")]
+
+
+def test_a_batch_is_one_call_beside_single_tasks_and_neither_waits_for_the_other(base: Base, work: Runner) -> None:
+    enqueue(base, "many", count=80)
+    enqueue(base, "sleep", {"s": 0.05}, count=6)
+    assert work.run("--concurrency", "2").exit_code == 0
+    ended = "FROM queue.attempts WHERE type = "
+    assert base.all(f"SELECT DISTINCT result {ended} 'many'") == [({"batch": 8},)]
+    assert base.one(f"SELECT min(fence) {ended} 'sleep'") < base.one(f"SELECT max(fence) {ended} 'many'")
+    assert base.one(AT_ONCE, "") <= 2
 
 
 def test_one_bad_task_of_a_batch_uses_up_no_try_of_the_others(base: Base, runner: Runner) -> None:
@@ -177,7 +187,7 @@ def test_one_bad_task_of_a_batch_uses_up_no_try_of_the_others(base: Base, runner
     (bad,) = enqueue(base, "many", {"bad": True})
     enqueue(base, "many", count=15)
     enqueue(base, "many", {"fails": True})
-    work.run("--concurrency", "17", "--batch", "17")
+    work.run()
     assert outcomes(base) == {"succeeded": 15, "failed": 2}
     assert base.one("SELECT state FROM queue.tasks WHERE task_id = %s", bad) == "failed"
     assert broken_promises(base) == []

@@ -88,6 +88,7 @@ class Claimer:
         self, types: Iterable[str], *, worker: str, run_id: UUID, lease_s: float, database: Database | None = None
     ) -> None:
         self.types = frozenset(types)
+        self.found: frozenset[str] = frozenset()  # types of which something was due when the wheel was laid out last
         self._claim_as = {"worker": worker, "run_id": run_id, "lease_s": lease_s}
         self._database = database
         self._wheel = Wheel()
@@ -239,6 +240,7 @@ class Claimer:
         with self._transaction(conn):
             lanes = find_lanes(conn, self.types)
         self._wheel.lay_out(lanes, start_at=random.random())
+        self.found = frozenset(lane.type for lane in lanes)
         self._found_at = clock.monotonic()
         self._lasts_s = max(WHEEL_LASTS_S, WHEEL_LASTS_TIMES * (self._found_at - began))
 

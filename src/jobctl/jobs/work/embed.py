@@ -22,7 +22,8 @@ from jobctl.jobs.embedding_model import provider_of
 from jobctl.queue.handler import Context, NotRecoverable, Recoverable, Result, Snooze
 from jobctl.queue.task import Task
 
-BATCH_SIZE: Final = 256
+# Two of them are as many as may run in all by default: one is embedded, one just claimed or just ended.
+BATCH_SIZE: Final = 250
 OTHER_MODEL_PAUSE_S: Final = 3_600.0
 
 # What is kept with a try; of the usual end nothing, as it is the vector that tells of it.
