@@ -56,6 +56,18 @@ def test_what_is_written_in_an_effect_is_written_once_and_the_result_is_kept(bas
     assert base.all("SELECT DISTINCT result FROM queue.attempts") == [({"noted": True},)]
 
 
+def test_what_only_reads_can_write_nothing_and_leaves_its_connection_fit_to_write(base: Base, work: Runner) -> None:
+    enqueue(base, "look", {"writes": True})
+    enqueue(base, "note", count=2)
+    enqueue(base, "look")
+    work.run("--concurrency", "1", "--batch", "1")
+    assert base.all("SELECT DISTINCT error_class FROM queue.attempts WHERE outcome = 'failed'") == [
+        ("ReadOnlySqlTransaction",)
+    ]
+    assert base.one("SELECT count(*) FROM bench.done") == 2
+    assert base.one("SELECT result FROM queue.attempts WHERE type = 'look' AND outcome = 'succeeded'") == {"found": 2}
+
+
 def test_errors_are_tried_again_until_the_tries_are_used_up(base: Base, work: Runner) -> None:
     (failing,) = enqueue(base, "fail", {"says": "no luck"})
     (refused,) = enqueue(base, "refuse")

@@ -72,7 +72,7 @@ class _Finding(NamedTuple):
     """What a claim tells the claimer beside the tasks (see the end of claim.sql)."""
 
     fence: int
-    room: int  # how many could have been taken, as far as the limit in all goes
+    free: int  # how many could have been taken, as far as the limit in all goes
     reached: int | None  # how many of the users offered were looked at; None: all
     full_users: Sequence[int]  # their places among those offered
     full_types: Sequence[str]
@@ -89,6 +89,7 @@ class Claimer:
     ) -> None:
         self.types = frozenset(types)
         self.found: frozenset[str] = frozenset()  # types of which something was due when the wheel was laid out last
+        self.is_full = False  # after the last claim, as many run as may in all
         self._claim_as = {"worker": worker, "run_id": run_id, "lease_s": lease_s}
         self._database = database
         self._wheel = Wheel()
@@ -132,8 +133,9 @@ class Claimer:
         ):
             lanes = [lane for _, of_user in offered for lane in of_user]
             tasks, finding = self._take(conn, wanted, offered, lanes)
-            if tasks or finding.room == 0:
-                return tasks, finding.room == 0
+            self.is_full = len(tasks) >= finding.free
+            if tasks or self.is_full:
+                return tasks, self.is_full
             open_types -= set(finding.full_types)
             looked_at = offered if finding.reached is None else offered[: finding.reached]
             go_on = {lanes[number - 1].user_id for number, rank, _ in finding.empty if rank is not None}

@@ -10,8 +10,11 @@ running AS MATERIALIZED (
     WHERE t.state = 'running' AND t.fence = ANY (%(known)s::text::bigint[])
 ),
 room AS MATERIALIZED (
-    SELECT greatest(least(%(wanted)s::bigint, min(l.running) - (SELECT count(*) FROM running)), 0) AS in_all
-    FROM queue.limits AS l WHERE l.kind = 'all'
+    SELECT least(%(wanted)s::bigint, a.free) AS in_all, a.free
+    FROM (
+        SELECT greatest(min(l.running) - (SELECT count(*) FROM running), 0) AS free
+        FROM queue.limits AS l WHERE l.kind = 'all'
+    ) AS a
 ),
 -- A rate lets a second's worth begin at once, and is a little slower for that, so that no minute sees more than the rate.
 -- What somebody changes just now has no room: a claim waits for nobody.
@@ -165,7 +168,7 @@ SELECT t.task_id, t.type, t.user_id, t.organization_id, t.site_url, t.payload::t
 FROM (
     SELECT json_build_array(
         c.fence,
-        (SELECT m.in_all FROM room AS m),
+        (SELECT m.free FROM room AS m),
         (SELECT min(l.place) FROM lanes AS l WHERE l.is_open AND l.nth = (SELECT h.users FROM share AS h)),
         ARRAY(SELECT DISTINCT l.place FROM lanes AS l WHERE l.room_of_user <= 0),
         ARRAY(SELECT y.type FROM rooms_of_types AS y WHERE y.room <= 0),

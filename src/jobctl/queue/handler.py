@@ -84,6 +84,10 @@ class Context(Protocol):
         writes to the database belongs in one, for then it is written once or not at all."""
         ...
 
+    def reading(self) -> AbstractContextManager[psycopg.Connection]:
+        """A transaction that can only read, for what a handler needs to know beforehand. It checks nothing."""
+        ...
+
     def save_checkpoint(self, value: Any) -> None:
         """Keep where this try is, as JSON; the next try finds it in `task.checkpoint`."""
         ...

@@ -61,7 +61,7 @@ def _result(task: Task, model_version: str, done: Mapping[int, Result | Exceptio
 
 def _embed_items(item_ids: Sequence[int], model_version: str, context: Context) -> dict[int, Result | Exception]:
     provider = _provider(context)
-    with context.effect() as conn:
+    with context.reading() as conn:
         found = store.read(conn, item_ids, model_version=model_version)
     texts = [text_of(item.source) for item in found]
     hashes = [text_hash(text) for text in texts]

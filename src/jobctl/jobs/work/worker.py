@@ -45,7 +45,7 @@ from jobctl.settings import Settings
 LOG = log.get_logger()
 LINGER_S: Final = 0.005  # so long a result waits for others before the loop looks at it
 LOOK_EVERY_S: Final = 0.2  # for tries that take too long, and for a stop
-CLAIM_AGAIN_S: Final = (0.02, 2.0)  # after a claim in vain, by how long that took
+CLAIM_AGAIN_S: Final = (0.1, 2.0)  # when nothing more can be had, by how long it took; at once when ours made room
 POLL_S: Final = (0.1, 1.0)  # with --until-empty, while others have what is left
 AWAY_S: Final = 0.25
 MOST_CONFLICTS: Final = 20  # in a row
@@ -125,6 +125,7 @@ class Worker:
         self._most: int | None = None  # wanted at once, while suspects are about
         self._is_empty = False  # a claim gave nothing when nothing was in hand
         self._claim_at = self._look_at = self._rescue_at = 0.0
+        self._vain_after: int | None = None  # endings written before nothing more could be had
         self._poll_s = POLL_S[0]
         self._conflicts = 0
         self._unsure_until = 0.0
@@ -212,6 +213,8 @@ class Worker:
         largest = max(self._limits.batch, self._limits.concurrency, *self._handlers.batch_sizes.values())
         if self._calls_left() <= 0 or self._tasks_left() <= 0 or self._sender.pending > 2 * largest:
             return False
+        if self._vain_after is not None and self._sender.written > self._vain_after:
+            self._claim_at = 0.0
         return clock.monotonic() >= self._claim_at
 
     def _calls_left(self) -> int:
@@ -233,6 +236,7 @@ class Worker:
     def _claim(self) -> bool:
         """Whether there was something to claim."""
         was_quiet = self._open == 0 and self._sender.pending == 0
+        written, self._vain_after = self._sender.written, None
         began = clock.monotonic()
         try:
             conn = self._line.conn()
@@ -241,12 +245,15 @@ class Worker:
             self._not_answered(error)
             return False
         self._conflicts = 0
+        self._claim_at = 0.0
+        if not tasks or self._claimer.is_full:
+            now = clock.monotonic()
+            self._vain_after = written
+            self._claim_at = now + min(max(4 * (now - began), CLAIM_AGAIN_S[0]), CLAIM_AGAIN_S[1])
+        self._is_empty = not tasks and was_quiet
         if not tasks:
-            took_s = clock.monotonic() - began
-            self._is_empty = was_quiet
-            self._claim_at = clock.monotonic() + min(max(4 * took_s, CLAIM_AGAIN_S[0]), CLAIM_AGAIN_S[1])
             return False
-        self._is_empty, self._claim_at, self._poll_s = False, 0.0, POLL_S[0]
+        self._poll_s = POLL_S[0]
         self._caller.clock.learn(tasks[0].claimed_at, began)
         self._held.add(tasks)
         self.tally.claimed += len(tasks)
