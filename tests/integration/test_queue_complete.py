@@ -140,6 +140,29 @@ def test_of_twins_that_come_back_together_the_newer_stays(conn: psycopg.Connecti
     assert states(conn) == {older.task_id: "cancelled", newer.task_id: "queued"}
 
 
+@pytest.mark.parametrize("lost", [False, True], ids=["failed", "lost"])
+@pytest.mark.parametrize("waits", [False, True], ids=["all-come-back", "one-waits"])
+def test_none_of_a_chain_is_superseded_by_what_does_not_wait(
+    conn: psycopg.Connection, *, lost: bool, waits: bool
+) -> None:
+    """The first has the subject of the second, and that the key of the third, by whoever writes tasks by SQL."""
+    tasks: list[Task] = []
+    for subject_id, key in ((5, None), (5, "k"), (None, "k")):
+        conn.execute(
+            "INSERT INTO queue.tasks (type, subject_id, dedupe_key) VALUES ('crawl', %s, %s)", (subject_id, key)
+        )
+        if not (waits and subject_id is None):
+            tasks.append(claim_one(conn))
+    if lost:
+        end_leases(conn)
+        assert len(rescue(conn, {}, 3, pause_s=0)) == len(tasks)
+    else:
+        assert complete(conn, [back(task) for task in tasks]) == []
+    waiting = conn.execute("SELECT subject_id, dedupe_key FROM queue.tasks WHERE state = 'queued'").fetchall()
+    assert sorted(waiting, key=str) == [(5, None), (None, "k")]
+    assert broken_promises(conn) == {}
+
+
 def test_a_twin_that_comes_in_at_the_same_moment_supersedes_too(database: Database, conn: psycopg.Connection) -> None:
     add(conn, subject_id=5)
     task = claim_one(conn)
