@@ -1,6 +1,6 @@
 """How fast does `jobctl work` embed, against the model alone on the same texts?
 
-    python benchmarks/embed.py [--rounds 3] [--times 1] [--batch 256]
+    python benchmarks/embed.py [--rounds 3] [--times 1]
     python benchmarks/embed.py --endpoint 1000
 
 Real airports (28,298, each `--times` over under another name) are ingested once; each round makes all vectors anew, in
@@ -66,7 +66,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--times", type=int, default=1, help="so many of each airport")
-    parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--endpoint", type=int, help="vectors a second of an endpoint")
     asked = parser.parse_args()
     with scratch_server() as (data_dir, database):
@@ -74,17 +73,17 @@ def main() -> None:
         fill(asked.times)
         if asked.endpoint:
             with endpoint(asked.endpoint, data_dir):
-                measure_endpoint(database, data_dir, asked.rounds, asked.batch, asked.endpoint)
+                measure_endpoint(database, data_dir, asked.rounds, asked.endpoint)
         else:
-            measure(database, data_dir, asked.rounds, asked.batch)
+            measure(database, data_dir, asked.rounds)
 
 
-def measure_endpoint(database: Database, data_dir: Path, rounds: int, batch: int, alone: int) -> None:
+def measure_endpoint(database: Database, data_dir: Path, rounds: int, alone: int) -> None:
     with database.connect() as conn:
-        print(f"{machine()}; {count(conn):,} airports, {rounds} rounds, --batch {batch}, endpoint {alone:,} texts/s")
+        print(f"{machine()}; {count(conn):,} airports, {rounds} rounds, endpoint {alone:,} texts/s")
         for _ in range(rounds):
             reset(conn)
-            rate, _, cpu, report = worked(conn, data_dir, batch)
+            rate, _, cpu, report = worked(conn, data_dir)
             print(
                 f"  work {rate:,.0f} tasks/s, ratio {rate / alone:.2f}; peak memory "
                 f"{int(report['peak_memory_bytes']) / 1e6:,.0f} MB; us of processor a task: worker {cpu[0] * 1e6:.0f}"
@@ -120,14 +119,14 @@ def endpoint(rate: int, data_dir: Path) -> Generator[None, None, None]:
     server.shutdown()
 
 
-def measure(database: Database, data_dir: Path, rounds: int, batch: int) -> None:
+def measure(database: Database, data_dir: Path, rounds: int) -> None:
     ratios: list[float] = []
     with database.connect() as conn:
-        print(f"{machine()}; {count(conn):,} airports, {rounds} rounds, --batch {batch}")
+        print(f"{machine()}; {count(conn):,} airports, {rounds} rounds")
         for _ in range(rounds):
             alone, alone_cpu = map(float, run([sys.executable, "-c", MODEL_ALONE, database.dsn]).split())
             reset(conn)
-            rate, whole, cpu, report = worked(conn, data_dir, batch)
+            rate, whole, cpu, report = worked(conn, data_dir)
             ratios.append(rate / alone)
             memory = int(report["peak_memory_bytes"]) / 1e6
             print(
@@ -138,14 +137,12 @@ def measure(database: Database, data_dir: Path, rounds: int, batch: int) -> None
         print(f"  median ratio {statistics.median(ratios):.2f}")
 
 
-def worked(
-    conn: psycopg.Connection, data_dir: Path, batch: int
-) -> tuple[float, float, tuple[float, float], dict[str, Any]]:
+def worked(conn: psycopg.Connection, data_dir: Path) -> tuple[float, float, tuple[float, float], dict[str, Any]]:
     """Tasks a second from the first vector to the last, and in the whole process; seconds of processor that worker and
     server used for a task; and the run's report."""
     started = time.perf_counter()
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime, server_cpu_s(data_dir)
-    report = json.loads(jobctl("work", "--type", "embed", "--batch", str(batch), "--concurrency", "1000", "--json"))
+    report = json.loads(jobctl("work", "--type", "embed", "--json"))
     whole_s = time.perf_counter() - started
     row = conn.execute(SPAN).fetchone()
     assert row is not None and row[0] == report["counts"]["succeeded"] == count(conn)

@@ -76,6 +76,8 @@ class Context:
         with self._database.connect() as conn, self._database.transaction(conn):
             yield conn
 
+    reading = effect
+
     def save_checkpoint(self, value: Any) -> None: ...
 
     def event(self, event: str, /, **fields: object) -> None: ...

@@ -52,6 +52,8 @@ class TryContext:
         raise NotImplementedError
         yield
 
+    reading = effect
+
     def save_checkpoint(self, value: Any) -> None:
         self.checkpoint = value
 

@@ -39,6 +39,15 @@ def note(task, context):
     return {"noted": True}
 
 
+def look(task, context):
+    with context.reading() as conn:
+        found = conn.execute("SELECT count(*) FROM bench.done").fetchone()[0]
+    with context.reading() as conn:
+        if task.payload.get("writes"):
+            conn.execute("INSERT INTO bench.done (task_id, fence) VALUES (%s, %s)", (task.task_id, task.fence))
+    return {"found": found}
+
+
 def sleep(task, context):
     began = time.time()
     time.sleep(task.payload["s"])
@@ -122,7 +131,21 @@ def steps(task, context):
 '''
 BROKEN = "raise ImportError('a part of it is not installed')\n"
 NAMES = (
-    *("noop", "note", "sleep", "polite", "fail", "refuse", "busy", "snooze", "give", "nul", "nul_result", "leave"),
+    *(
+        "noop",
+        "note",
+        "look",
+        "sleep",
+        "polite",
+        "fail",
+        "refuse",
+        "busy",
+        "snooze",
+        "give",
+        "nul",
+        "nul_result",
+        "leave",
+    ),
     *("poison", "many", "steps"),
 )
 TOML = """

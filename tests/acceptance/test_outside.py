@@ -180,6 +180,19 @@ def test_commands_get_their_payload_and_their_exit_codes_count(base: Base, work:
     assert base.all(row, final) == [("failed", 1, False, "command final: exit code 65: no")]
 
 
+def test_a_command_that_takes_too_long_is_a_timeout_by_its_own_time_and_by_that_of_its_type(
+    base: Base, runner: Runner
+) -> None:
+    work = prepare(base, runner, types="[queue.types.command]\ntimeout_s = 2\nmax_attempts = 1")
+    script(work, "sleep 300")
+    add(work, '\n[queue.commands.short]\nargv = ["/bin/sleep", "300"]\ntimeout_s = 0.5\n')
+    enqueue(base, "command", {"command": "x"})
+    enqueue(base, "command", {"command": "short"})
+    ended = work.run("--json")
+    assert json.loads(ended.stdout)["counts"]["timeout"] == 2, ended.said
+    assert base.all("SELECT outcome, is_recoverable FROM queue.attempts") == [("timeout", True)] * 2
+
+
 def test_ten_commands_at_once_leave_nothing_behind(base: Base, work: Runner) -> None:
     script(work, "sleep 300 & setsid sleep 300 & echo done")
     enqueue(base, "command", {"command": "x"}, count=12)

@@ -56,6 +56,18 @@ def test_what_is_written_in_an_effect_is_written_once_and_the_result_is_kept(bas
     assert base.all("SELECT DISTINCT result FROM queue.attempts") == [({"noted": True},)]
 
 
+def test_what_only_reads_can_write_nothing_and_leaves_its_connection_fit_to_write(base: Base, work: Runner) -> None:
+    enqueue(base, "look", {"writes": True})
+    enqueue(base, "note", count=2)
+    enqueue(base, "look")
+    work.run("--concurrency", "1", "--batch", "1")
+    assert base.all("SELECT DISTINCT error_class FROM queue.attempts WHERE outcome = 'failed'") == [
+        ("ReadOnlySqlTransaction",)
+    ]
+    assert base.one("SELECT count(*) FROM bench.done") == 2
+    assert base.one("SELECT result FROM queue.attempts WHERE type = 'look' AND outcome = 'succeeded'") == {"found": 2}
+
+
 def test_errors_are_tried_again_until_the_tries_are_used_up(base: Base, work: Runner) -> None:
     (failing,) = enqueue(base, "fail", {"says": "no luck"})
     (refused,) = enqueue(base, "refuse")
@@ -168,8 +180,18 @@ def test_when_too_many_tries_hang_the_run_ends_early_and_is_degraded(base: Base,
 
 def test_a_batch_handler_gets_batches(base: Base, work: Runner) -> None:
     enqueue(base, "many", count=16)
-    assert work.run("--concurrency", "16", "--batch", "16").exit_code == 0
+    assert work.run("--concurrency", "1", "--batch", "1").exit_code == 0
     assert base.all("SELECT DISTINCT result, handler_version FROM queue.attempts") == [({"batch": 8}, "m1")]
+
+
+def test_a_batch_is_one_call_beside_single_tasks_and_neither_waits_for_the_other(base: Base, work: Runner) -> None:
+    enqueue(base, "many", count=80)
+    enqueue(base, "sleep", {"s": 0.05}, count=6)
+    assert work.run("--concurrency", "2").exit_code == 0
+    ended = "FROM queue.attempts WHERE type = "
+    assert base.all(f"SELECT DISTINCT result {ended} 'many'") == [({"batch": 8},)]
+    assert base.one(f"SELECT min(fence) {ended} 'sleep'") < base.one(f"SELECT max(fence) {ended} 'many'")
+    assert base.one(AT_ONCE, "") <= 2
 
 
 def test_one_bad_task_of_a_batch_uses_up_no_try_of_the_others(base: Base, runner: Runner) -> None:
@@ -177,7 +199,7 @@ def test_one_bad_task_of_a_batch_uses_up_no_try_of_the_others(base: Base, runner
     (bad,) = enqueue(base, "many", {"bad": True})
     enqueue(base, "many", count=15)
     enqueue(base, "many", {"fails": True})
-    work.run("--concurrency", "17", "--batch", "17")
+    work.run()
     assert outcomes(base) == {"succeeded": 15, "failed": 2}
     assert base.one("SELECT state FROM queue.tasks WHERE task_id = %s", bad) == "failed"
     assert broken_promises(base) == []

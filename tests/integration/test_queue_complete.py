@@ -6,6 +6,7 @@ from typing import Literal
 
 import psycopg
 import pytest
+from psycopg.errors import LockNotAvailable
 
 from bench_queue_store import (
     add,
@@ -18,6 +19,7 @@ from bench_queue_store import (
     succeeded,
 )
 from jobctl.db.connection import Database
+from jobctl.queue.changes import cancel
 from jobctl.queue.complete import complete
 from jobctl.queue.lease import TaskLost, check_held, extend, save_checkpoint
 from jobctl.queue.rescue import find_lost, put_back, rescue
@@ -140,6 +142,29 @@ def test_of_twins_that_come_back_together_the_newer_stays(conn: psycopg.Connecti
     assert states(conn) == {older.task_id: "cancelled", newer.task_id: "queued"}
 
 
+@pytest.mark.parametrize("lost", [False, True], ids=["failed", "lost"])
+@pytest.mark.parametrize("waits", [False, True], ids=["all-come-back", "one-waits"])
+def test_none_of_a_chain_is_superseded_by_what_does_not_wait(
+    conn: psycopg.Connection, *, lost: bool, waits: bool
+) -> None:
+    """The first has the subject of the second, and that the key of the third, by whoever writes tasks by SQL."""
+    tasks: list[Task] = []
+    for subject_id, key in ((5, None), (5, "k"), (None, "k")):
+        conn.execute(
+            "INSERT INTO queue.tasks (type, subject_id, dedupe_key) VALUES ('crawl', %s, %s)", (subject_id, key)
+        )
+        if not (waits and subject_id is None):
+            tasks.append(claim_one(conn))
+    if lost:
+        end_leases(conn)
+        assert len(rescue(conn, {}, 3, pause_s=0)) == len(tasks)
+    else:
+        assert complete(conn, [back(task) for task in tasks]) == []
+    waiting = conn.execute("SELECT subject_id, dedupe_key FROM queue.tasks WHERE state = 'queued'").fetchall()
+    assert sorted(waiting, key=str) == [(5, None), (None, "k")]
+    assert broken_promises(conn) == {}
+
+
 def test_a_twin_that_comes_in_at_the_same_moment_supersedes_too(database: Database, conn: psycopg.Connection) -> None:
     add(conn, subject_id=5)
     task = claim_one(conn)
@@ -206,6 +231,34 @@ def test_an_effect_is_written_only_while_the_task_is_held(database: Database, co
     assert rescued.task_id == task.task_id
     with pytest.raises(TaskLost):
         save_checkpoint(conn, task, {"page": 2})
+
+
+@pytest.mark.parametrize("by_view", [False, True])
+def test_who_cancels_a_running_task_waits_for_its_open_effect_and_a_beat_does_not(
+    database: Database, conn: psycopg.Connection, by_view: bool
+) -> None:
+    add(conn)
+    task = claim_one(conn)
+
+    def cancel_it() -> None:
+        if by_view:
+            conn.execute("UPDATE public.ingestion_jobs SET status = 'cancelled' WHERE id = %s", (task.task_id,))
+        else:
+            cancel(conn, [task.task_id], message="by hand")
+
+    conn.execute("SET lock_timeout = '200ms'")
+    with database.connect() as handler:
+        with handler.transaction():
+            check_held(handler, [task])
+            with pytest.raises(LockNotAvailable):
+                cancel_it()
+            assert extend(conn, [task], lease_s=900) == []
+            row = conn.execute("SELECT lease_until > now() + interval '800 s' FROM queue.tasks").fetchone()
+            assert row == (True,)
+        cancel_it()
+        with pytest.raises(TaskLost), handler.transaction():
+            check_held(handler, [task])
+    assert complete(conn, succeeded([task])) == [task.task_id]
 
 
 def test_the_next_try_finds_the_checkpoint_and_success_forgets_it(conn: psycopg.Connection) -> None:

@@ -122,6 +122,15 @@ def test_a_claim_reads_no_more_of_a_long_lane_than_it_takes(conn: psycopg.Connec
     assert read_so_far(conn).rows - before.rows < 100
 
 
+def test_a_claim_is_planned_once(conn: psycopg.Connection) -> None:
+    add(conn, 100, user="")
+    claims = claimer()
+    for _ in range(8):
+        assert len(claims.claim(conn, 10)) == 10
+    planned = "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement LIKE '%taken AS (%'"
+    assert conn.execute(planned).fetchall() == [(0, 8)]
+
+
 def entries_read(conn: psycopg.Connection) -> int:
     """Index entries, those of rows that are no more included."""
     conn.execute("SELECT pg_stat_force_next_flush()")

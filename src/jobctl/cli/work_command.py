@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EXAMPLE = """Examples:\n
 \b
   jobctl work                                   all that is due and has a handler here
-  jobctl work --type embed --batch 500 --concurrency 500
+  jobctl work --type embed --type http
   jobctl work --until-empty --max-runtime 50m   also what fails meanwhile and is tried again
   */5 * * * *  jobctl work --scheduled --max-runtime 4m
 """
@@ -31,9 +31,13 @@ def work(
         list[str] | None,
         typer.Option("--type", metavar="TYPE", help="Only tasks of this type; may be repeated.", show_default=False),
     ] = None,
-    batch: Annotated[int, typer.Option("--batch", min=1, max=5_000, help="Claim up to so many tasks at a time.")] = 20,
+    batch: Annotated[
+        int,
+        typer.Option("--batch", min=1, max=5_000, help="Claim up to so many tasks at a time, or a handler's batch."),
+    ] = 20,
     concurrency: Annotated[
-        int, typer.Option("--concurrency", min=1, max=1_000, help="Have up to so many in hand at once.")
+        int,
+        typer.Option("--concurrency", min=1, max=1_000, help="Have up to so many tasks, or batches, in hand at once."),
     ] = 10,
     max_tasks: Annotated[
         int | None, typer.Option("--max-tasks", min=1, help="End after so many tasks.", show_default=False)

@@ -6,14 +6,12 @@ A token goes to this origin (scheme, host and port) and nowhere else. Whatever U
 
 import re
 from typing import Final, NamedTuple
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from jobctl.github.failures import ForeignHost
+from jobctl.web_url import join_url, parse_url
 
 PUBLIC: Final = "https://api.github.com"
-LONGEST: Final = 8_192
-_PORTS: Final = {"http": 80, "https": 443}
-_SAFE: Final = "/%:@!$&'()*+,;=~?[]"
 
 
 class Api(NamedTuple):
@@ -39,28 +37,23 @@ class Api(NamedTuple):
     def follow(self, here: str, location: str) -> str:
         """Where an answer from `here` leads. Raises ForeignHost unless that is the API's own origin."""
         try:
-            if len(location) > LONGEST or "\\" in location or not location.isprintable() or " " in location:
-                raise ValueError
-            parts = urlsplit(urljoin(here, location))
-            origin = _origin(parts.scheme, parts.netloc)
+            url = join_url(parse_url(here), location)
         except ValueError:
             raise ForeignHost(f"{self.host} leads on to something that is no URL") from None
-        if origin != self.origin:
+        if url.origin != self.origin:
             raise ForeignHost(
-                f"{self.host} leads on to another host ({origin[:100]}), which was not asked",
+                f"{self.host} leads on to another host ({url.origin[:100]}), which was not asked",
                 hint="if the API is there now, set GITHUB_API_URL to it",
             )
-        target = quote(parts.path or "/", safe=_SAFE)
-        return self.origin + target + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
+        return str(url)
 
 
 def api_at(base_url: str) -> Api:
     """`base_url` was checked when settings were read. Raises ValueError for what is no http or https URL."""
-    parts = urlsplit(base_url)
-    if parts.query or parts.fragment:
+    if "?" in base_url or "#" in base_url:
         raise ValueError("has a query or a fragment")
-    origin = _origin(parts.scheme, parts.netloc)
-    return Api(origin + parts.path.rstrip("/"), origin)
+    url = parse_url(base_url)
+    return Api(str(url).rstrip("/"), url.origin)
 
 
 def path_of(url: str) -> str:
@@ -75,13 +68,3 @@ def next_of(link: str) -> str | None:
             if name.lower() == "rel" and "next" in (quoted or bare).lower().split():
                 return url
     return None
-
-
-def _origin(scheme: str, authority: str) -> str:
-    scheme = scheme.lower()
-    match = re.fullmatch(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?", authority)
-    if scheme not in _PORTS or match is None:
-        raise ValueError("is no http or https URL of a plain host")
-    port = int(match[2]) if match[2] else _PORTS[scheme]
-    host = match[1].lower()
-    return f"{scheme}://{host}" if port == _PORTS[scheme] else f"{scheme}://{host}:{port}"

@@ -1,8 +1,8 @@
--- Claims up to `wanted` tasks from the lanes that are offered. Runs under the admission lock, with a snapshot taken after
--- it was granted, so nobody else starts a task meanwhile: what is counted here as running is all there is.
+-- Claims up to `wanted` tasks from the lanes that are offered. Runs under the admission lock, with a snapshot taken
+-- after it was granted, so nobody else starts a task meanwhile: what is counted here as running is all there is.
 WITH
--- Every claim up to `seen` that still had tasks running is among `known`, so the entries of ended tries, which the index
--- keeps for as long as anybody's snapshot lives, are never read again.
+-- Every claim up to `seen` that still had tasks running is among `known`, so the entries of ended tries, which the
+-- index keeps for as long as anybody's snapshot lives, are never read again.
 running AS MATERIALIZED (
     SELECT t.fence, t.user_id, t.type FROM queue.tasks AS t WHERE t.state = 'running' AND t.fence > %(seen)s
     UNION ALL
@@ -10,11 +10,14 @@ running AS MATERIALIZED (
     WHERE t.state = 'running' AND t.fence = ANY (%(known)s::text::bigint[])
 ),
 room AS MATERIALIZED (
-    SELECT greatest(least(%(wanted)s::bigint, min(l.running) - (SELECT count(*) FROM running)), 0) AS in_all
-    FROM queue.limits AS l WHERE l.kind = 'all'
+    SELECT least(%(wanted)s::bigint, a.free) AS in_all, a.free
+    FROM (
+        SELECT greatest(min(l.running) - (SELECT count(*) FROM running), 0) AS free
+        FROM queue.limits AS l WHERE l.kind = 'all'
+    ) AS a
 ),
--- A rate lets a second's worth begin at once, and is a little slower for that, so that no minute sees more than the rate.
--- What somebody changes just now has no room: a claim waits for nobody.
+-- A rate lets a second's worth begin at once, and is a little slower for that, so that no minute sees more than the
+-- rate. What somebody changes just now has no room: a claim waits for nobody.
 rates AS MATERIALIZED (
     SELECT p.type, p.step_s, p.next_start_at,
         1 + floor(p.burst - 1 + extract(epoch FROM statement_timestamp()
@@ -31,14 +34,17 @@ rates AS MATERIALIZED (
 ),
 rooms_of_types AS MATERIALIZED (
     SELECT l.name AS type,
-        least(l.running - coalesce(r.running, 0), CASE WHEN l.rate_per_minute IS NOT NULL THEN coalesce(p.room, 0) END) AS room
+        least(
+            l.running - coalesce(r.running, 0),
+            CASE WHEN l.rate_per_minute IS NOT NULL THEN coalesce(p.room, 0) END
+        ) AS room
     FROM queue.limits AS l
     LEFT JOIN (SELECT t.type, count(*) AS running FROM running AS t GROUP BY t.type) AS r ON r.type = l.name
     LEFT JOIN rates AS p ON p.type = l.name
     WHERE l.kind = 'type'
 ),
--- What is offered, in the order of the users' turns, with the room that user and type have. All lanes of a user have its
--- place; `nth` counts those users who can have something.
+-- What is offered, in the order of the users' turns, with the room that user and type have. All lanes of a user have
+-- its place; `nth` counts those users who can have something.
 lanes AS MATERIALIZED (
     SELECT o.lane, o.place, o.user_id, o.type, o.rank, o.task_id, o.until, o.room_of_user, o.room_of_type, o.is_open,
         dense_rank() OVER (PARTITION BY o.is_open ORDER BY o.place) AS nth
@@ -74,8 +80,8 @@ share AS MATERIALIZED (
     WHERE l.is_open
     GROUP BY g.in_all, g.users
 ),
--- A lane is looked at for 200 rows more than are wanted and no further. Rows that somebody holds are passed over; what the snapshot shows
--- otherwise than it is by now is judged as it is.
+-- A lane is looked at for 200 rows more than are wanted and no further. Rows that somebody holds are passed over; what
+-- the snapshot shows otherwise than it is by now is judged as it is.
 probed AS MATERIALIZED (
     SELECT l.lane, l.place, l.type, l.room_of_user, l.room_of_type, p.rank, p.task_id, p.row_at
     FROM lanes AS l
@@ -85,7 +91,8 @@ probed AS MATERIALIZED (
             SELECT q.ctid AS row_at, q.scheduled_at AT TIME ZONE 'UTC' - q.priority * interval '10 minutes' AS rank
             FROM queue.tasks AS q
             WHERE q.state = 'queued' AND q.user_id = l.user_id AND q.type = l.type
-                AND (q.scheduled_at AT TIME ZONE 'UTC' - q.priority * interval '10 minutes', q.task_id) > (l.rank, l.task_id)
+                AND (q.scheduled_at AT TIME ZONE 'UTC' - q.priority * interval '10 minutes', q.task_id)
+                    > (l.rank, l.task_id)
                 AND q.scheduled_at AT TIME ZONE 'UTC' - q.priority * interval '10 minutes' <= l.until
             ORDER BY q.scheduled_at AT TIME ZONE 'UTC' - q.priority * interval '10 minutes', q.task_id
             LIMIT %(wanted)s::bigint + 200
@@ -124,7 +131,8 @@ claim AS MATERIALIZED (
 taken AS (
     UPDATE queue.tasks AS t
     SET state = 'running', attempts = t.attempts + 1, fence = (SELECT c.fence FROM claim AS c),
-        lease_until = (SELECT c.at FROM claim AS c) + make_interval(secs => %(lease_s)s), claimed_at = (SELECT c.at FROM claim AS c),
+        lease_until = (SELECT c.at FROM claim AS c) + make_interval(secs => %(lease_s)s),
+        claimed_at = (SELECT c.at FROM claim AS c),
         updated_at = statement_timestamp(), worker = %(worker)s, worker_run_id = %(run_id)s
     WHERE t.ctid = ANY (ARRAY(SELECT c.row_at FROM chosen AS c))
     RETURNING t.task_id, t.type, t.user_id, t.organization_id, t.site_url, t.payload, t.subject_id, t.dedupe_key,
@@ -133,7 +141,8 @@ taken AS (
 ),
 paced AS (
     UPDATE queue.limits AS l
-    SET next_start_at = greatest((SELECT c.at FROM claim AS c), p.next_start_at) + k.started * p.step_s * interval '1 second'
+    SET next_start_at = greatest((SELECT c.at FROM claim AS c), p.next_start_at)
+        + k.started * p.step_s * interval '1 second'
     FROM rates AS p
     JOIN (SELECT t.type, count(*) AS started FROM taken AS t GROUP BY t.type) AS k ON k.type = p.type
     WHERE l.kind = 'type' AND l.name = p.type
@@ -150,7 +159,8 @@ empty AS MATERIALIZED (
         SELECT q.task_id, q.scheduled_at AT TIME ZONE 'UTC' - q.priority * interval '10 minutes' AS rank
         FROM queue.tasks AS q
         WHERE q.state = 'queued' AND q.user_id = n.user_id AND q.type = n.type
-            AND (q.scheduled_at AT TIME ZONE 'UTC' - q.priority * interval '10 minutes', q.task_id) > (n.rank, n.task_id)
+            AND (q.scheduled_at AT TIME ZONE 'UTC' - q.priority * interval '10 minutes', q.task_id)
+                > (n.rank, n.task_id)
             AND q.scheduled_at AT TIME ZONE 'UTC' - q.priority * interval '10 minutes' <= n.until
         ORDER BY q.scheduled_at AT TIME ZONE 'UTC' - q.priority * interval '10 minutes', q.task_id
         LIMIT 1 OFFSET %(wanted)s::bigint + 199
@@ -165,7 +175,7 @@ SELECT t.task_id, t.type, t.user_id, t.organization_id, t.site_url, t.payload::t
 FROM (
     SELECT json_build_array(
         c.fence,
-        (SELECT m.in_all FROM room AS m),
+        (SELECT m.free FROM room AS m),
         (SELECT min(l.place) FROM lanes AS l WHERE l.is_open AND l.nth = (SELECT h.users FROM share AS h)),
         ARRAY(SELECT DISTINCT l.place FROM lanes AS l WHERE l.room_of_user <= 0),
         ARRAY(SELECT y.type FROM rooms_of_types AS y WHERE y.room <= 0),

@@ -1,5 +1,5 @@
--- Ends tries in whatever way. Inside the transaction of a handler's effect a task is locked (`check_held`); its try does
--- not end before that has committed or gone.
+-- Ends tries in whatever way. Inside the transaction of a handler's effect a task is locked (`check_held`); its try
+-- does not end before that has committed or gone.
 WITH held AS MATERIALIZED (
     SELECT t.task_id, t.type, t.subject_id, t.model_version, t.dedupe_key, t.scheduled_at AS due_at, e.outcome, e.state,
         e.scheduled_at, e.error_class, e.error_message, e.is_recoverable, e.handler_version, e.memory_bytes, e.result
@@ -14,10 +14,8 @@ WITH held AS MATERIALIZED (
     WHERE t.state = 'running' AND t.lease_until > statement_timestamp()
     FOR UPDATE OF t
 ),
--- Of several that go back for the same thing the newest stays. In the order in which requests are enqueued, so that a
--- caller who enqueues the same ones at this moment and this statement never wait for each other in a circle.
-judged AS MATERIALIZED (
-    SELECT h.*, h.state = 'queued' AND (
+twins AS MATERIALIZED (
+    SELECT h.task_id, h.type, h.subject_id, h.model_version, h.dedupe_key,
         EXISTS (
             SELECT FROM queue.tasks AS w
             WHERE w.state = 'queued' AND w.type = h.type AND w.subject_id = h.subject_id
@@ -26,12 +24,22 @@ judged AS MATERIALIZED (
         OR EXISTS (
             SELECT FROM queue.tasks AS w
             WHERE w.state = 'queued' AND w.type = h.type AND w.dedupe_key = h.dedupe_key
-        )
+        ) AS one_waits
+    FROM held AS h WHERE h.state = 'queued'
+),
+-- Of several that go back for the same thing the newest stays. It has to stand for all that the older one is for,
+-- subject and key, and to wait itself; where that leaves two for one thing, each is put back by itself. In the order in
+-- which requests are enqueued, so that a caller who enqueues the same ones at this moment and this statement never wait
+-- for each other in a circle.
+judged AS MATERIALIZED (
+    SELECT h.*, h.state = 'queued' AND (
+        EXISTS (SELECT FROM twins AS w WHERE w.task_id = h.task_id AND w.one_waits)
         OR EXISTS (
-            SELECT FROM held AS w
-            WHERE w.state = 'queued' AND w.task_id > h.task_id AND w.type = h.type
-                AND (w.dedupe_key = h.dedupe_key
-                    OR (w.subject_id = h.subject_id AND w.model_version = h.model_version))
+            SELECT FROM twins AS w
+            WHERE NOT w.one_waits AND w.task_id > h.task_id AND w.type = h.type
+                AND CASE WHEN h.subject_id IS NULL THEN w.dedupe_key = h.dedupe_key
+                    ELSE w.subject_id = h.subject_id AND w.model_version = h.model_version
+                        AND (h.dedupe_key IS NULL OR w.dedupe_key = h.dedupe_key) END
         )
     ) AS is_superseded
     FROM held AS h
@@ -41,20 +49,22 @@ ended AS (
     UPDATE queue.tasks AS t
     SET state = CASE WHEN j.is_superseded THEN 'cancelled' ELSE j.state END,
         attempts = t.attempts - (j.outcome IN ('snoozed', 'released'))::integer,
-        scheduled_at = CASE WHEN j.state = 'queued' THEN coalesce(j.scheduled_at, t.scheduled_at) ELSE t.scheduled_at END,
+        scheduled_at = coalesce(CASE WHEN j.state = 'queued' THEN j.scheduled_at END, t.scheduled_at),
         lease_until = NULL,
         finished_at = CASE WHEN j.state <> 'queued' OR j.is_superseded THEN statement_timestamp() END,
         updated_at = statement_timestamp(),
         error_class = CASE WHEN j.is_superseded THEN 'Superseded' ELSE j.error_class END,
-        error_message = CASE WHEN j.is_superseded THEN 'superseded by a newer request that waits' ELSE j.error_message END,
+        error_message = CASE WHEN j.is_superseded THEN 'superseded by a newer request that waits'
+            ELSE j.error_message END,
         is_recoverable = CASE WHEN NOT j.is_superseded THEN j.is_recoverable END,
         checkpoint = CASE WHEN j.state <> 'succeeded' THEN t.checkpoint END,
         handler_version = j.handler_version
     FROM judged AS j
     WHERE t.task_id = j.task_id
-    RETURNING t.task_id, t.fence, t.type, t.user_id, t.attempts + (j.outcome IN ('snoozed', 'released'))::integer AS attempt,
-        t.worker, t.worker_run_id, t.claimed_at, j.due_at, j.outcome, j.error_class, j.error_message, j.is_recoverable,
-        j.handler_version, j.memory_bytes, j.result
+    RETURNING t.task_id, t.fence, t.type, t.user_id,
+        t.attempts + (j.outcome IN ('snoozed', 'released'))::integer AS attempt, t.worker, t.worker_run_id, t.claimed_at,
+        j.due_at, j.outcome, j.error_class, j.error_message, j.is_recoverable, j.handler_version, j.memory_bytes,
+        j.result
 )
 INSERT INTO queue.attempts (task_id, fence, type, user_id, attempt, host, worker, run_id, due_at, claimed_at,
     finished_at, outcome, error_class, error_message, is_recoverable, handler_version, memory_bytes, result)

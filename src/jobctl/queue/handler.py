@@ -13,7 +13,8 @@ A handler is a callable registered under its type in the entry points `jobctl.ha
 
 What it returns is kept with the try. It runs in a thread; several tries may run at once. What it raises decides what
 becomes of the task: `NotRecoverable` ends it for good, `Snooze` puts it off without spending a try, `Recoverable` and
-every other exception lead to another try after a pause, up to the type's number of tries.
+every other exception lead to another try after a pause, up to the type's number of tries. What it took too long over,
+said by a `TimeoutError`, is kept as a `timeout`.
 
 Attributes a handler may carry: `version` (text, kept with each try) and `batch_size` (more than 1: it is called with a
 sequence of tasks and gives a sequence of as many results, where an exception in place of a result fails that task).
@@ -82,6 +83,10 @@ class Context(Protocol):
     def effect(self) -> AbstractContextManager[psycopg.Connection]:
         """A transaction that first checks that this worker still holds the task (all tasks of a batch). What a handler
         writes to the database belongs in one, for then it is written once or not at all."""
+        ...
+
+    def reading(self) -> AbstractContextManager[psycopg.Connection]:
+        """A transaction that can only read, for what a handler needs to know beforehand. It checks nothing."""
         ...
 
     def save_checkpoint(self, value: Any) -> None:

@@ -48,7 +48,9 @@ def extend(conn: psycopg.Connection, tasks: Sequence[Task], *, lease_s: float) -
     return _missing(tasks, {task_id for (task_id,) in rows})
 
 
-# The lock lets the heartbeat extend the lease, and keeps rescuers and claims away, until the transaction has ended.
+# The lock lets the heartbeat extend the lease, and keeps rescuers and whoever cancels away (all of them, the operators'
+# view included, lock FOR UPDATE), until the transaction has ended. A stronger one would hold up the beats, too: after a
+# transaction longer than the lease its end would be refused, and the task done again.
 CHECK_HELD = """
 SELECT t.task_id
 FROM unnest(

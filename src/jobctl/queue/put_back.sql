@@ -11,10 +11,9 @@ WITH lost AS MATERIALIZED (
     WHERE t.state = 'running' AND t.lease_until < statement_timestamp()
     FOR UPDATE OF t SKIP LOCKED
 ),
-judged AS MATERIALIZED (
-    SELECT l.*, NOT l.is_dead AND (
-        %(always_superseded)s::boolean
-        OR EXISTS (
+twins AS MATERIALIZED (
+    SELECT l.task_id, l.type, l.subject_id, l.model_version, l.dedupe_key,
+        EXISTS (
             SELECT FROM queue.tasks AS w
             WHERE w.state = 'queued' AND w.type = l.type AND w.subject_id = l.subject_id
                 AND w.model_version = l.model_version
@@ -22,12 +21,20 @@ judged AS MATERIALIZED (
         OR EXISTS (
             SELECT FROM queue.tasks AS w
             WHERE w.state = 'queued' AND w.type = l.type AND w.dedupe_key = l.dedupe_key
-        )
+        ) AS one_waits
+    FROM lost AS l WHERE NOT l.is_dead
+),
+-- As in end_tries.sql: superseded by what waits, or by a newer one that is to wait and stands for all of it.
+judged AS MATERIALIZED (
+    SELECT l.*, NOT l.is_dead AND (
+        %(always_superseded)s::boolean
+        OR EXISTS (SELECT FROM twins AS w WHERE w.task_id = l.task_id AND w.one_waits)
         OR EXISTS (
-            SELECT FROM lost AS w
-            WHERE NOT w.is_dead AND w.task_id > l.task_id AND w.type = l.type
-                AND (w.dedupe_key = l.dedupe_key
-                    OR (w.subject_id = l.subject_id AND w.model_version = l.model_version))
+            SELECT FROM twins AS w
+            WHERE NOT w.one_waits AND w.task_id > l.task_id AND w.type = l.type
+                AND CASE WHEN l.subject_id IS NULL THEN w.dedupe_key = l.dedupe_key
+                    ELSE w.subject_id = l.subject_id AND w.model_version = l.model_version
+                        AND (l.dedupe_key IS NULL OR w.dedupe_key = l.dedupe_key) END
         )
     ) AS is_superseded
     FROM lost AS l

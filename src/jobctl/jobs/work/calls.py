@@ -103,7 +103,9 @@ class Caller:
         if isinstance(error, Snooze):
             return verdict.snoozed(task, error.seconds, self._redact(str(error)), now=now)
         fault = fault_of(error, self._redact)
-        ending = verdict.failed(task, fault, self._policies.policy_of(task.type), now=now, share=random.random())
+        outcome = "timeout" if isinstance(error, TimeoutError) else "failed"
+        policy = self._policies.policy_of(task.type)
+        ending = verdict.failed(task, fault, policy, now=now, share=random.random(), outcome=outcome)
         tell = LOG.warning if ending.state == "failed" else LOG.info
         tell("try_failed", task_id=task.task_id, task_type=task.type, attempt=task.attempt, state=ending.state,
              error=error)  # fmt: skip

@@ -70,9 +70,9 @@ def command(task: Task, context: Context) -> Mapping[str, Any]:
         if ended.why == "stopped":
             raise Recoverable(f"command {name}: stopped from outside")
         if settings.timeout_s is not None and settings.timeout_s <= most_s:
-            raise Recoverable(f"command {name}: ended at its timeout of {format_duration(settings.timeout_s)}")
+            raise TimeoutError(f"command {name}: ended at its timeout of {format_duration(settings.timeout_s)}")
         of_type = context.settings.queue_settings.policy_of(task.type).timeout_s
-        raise Recoverable(f"command {name}: ended at its type's timeout of {format_duration(of_type)}")
+        raise TimeoutError(f"command {name}: ended at its type's timeout of {format_duration(of_type)}")
     if ended.signal_number:
         raise Recoverable(_with_line(f"command {name}: ended by {ended.signal_name}", out, err, redactor))
     if ended.exit_code:

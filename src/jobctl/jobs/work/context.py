@@ -139,6 +139,12 @@ class TryContext:
             finally:
                 self._conn = None
 
+    @contextmanager
+    def reading(self) -> Generator[psycopg.Connection, None, None]:
+        with self._connections.lend(self._check_valid) as conn, self._connections.database.transaction(conn):
+            conn.execute("SET TRANSACTION READ ONLY")
+            yield conn
+
     def save_checkpoint(self, value: Any) -> None:
         if len(self._tasks) != 1:
             raise TypeError("a batch has no checkpoint of its own; keep one with each of its subjects")

@@ -22,7 +22,8 @@ from jobctl.jobs.embedding_model import provider_of
 from jobctl.queue.handler import Context, NotRecoverable, Recoverable, Result, Snooze
 from jobctl.queue.task import Task
 
-BATCH_SIZE: Final = 256
+# Two of them are as many as may run in all by default: one is embedded, one just claimed or just ended.
+BATCH_SIZE: Final = 250
 OTHER_MODEL_PAUSE_S: Final = 3_600.0
 
 # What is kept with a try; of the usual end nothing, as it is the vector that tells of it.
@@ -60,7 +61,7 @@ def _result(task: Task, model_version: str, done: Mapping[int, Result | Exceptio
 
 def _embed_items(item_ids: Sequence[int], model_version: str, context: Context) -> dict[int, Result | Exception]:
     provider = _provider(context)
-    with context.effect() as conn:
+    with context.reading() as conn:
         found = store.read(conn, item_ids, model_version=model_version)
     texts = [text_of(item.source) for item in found]
     hashes = [text_hash(text) for text in texts]

@@ -33,6 +33,7 @@ class Handlers:
         self._points: dict[str, EntryPoint] = {}
         self._loaded: dict[str, Registered] = {}
         self._broken: dict[str, str] = {}
+        self._batch_sizes: dict[str, int] = {}
         for point in points:
             other = self._points.setdefault(point.name, point)
             if other.value != point.value:
@@ -48,6 +49,11 @@ class Handlers:
         """Types whose handler cannot be used, as far as that is known yet, and why."""
         return self._broken
 
+    @property
+    def batch_sizes(self) -> Mapping[str, int]:
+        """Of those that take batches, as far as they are imported."""
+        return self._batch_sizes
+
     def get(self, type_: str) -> Registered | None:
         """The handler of a type, imported now if it was not; None: there is none that can be used."""
         if type_ in self._broken or type_ not in self._points:
@@ -55,11 +61,14 @@ class Handlers:
         if type_ not in self._loaded:
             point = self._points[type_]
             try:
-                self._loaded[type_] = _registered(type_, point.load())
+                loaded = _registered(type_, point.load())
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a module of somebody else may raise anything
                 self._broken[type_] = f"{point.value}: {type(error).__name__}: {storable.message_of(error)}"
                 LOG.error("handler_unusable", type=type_, entry_point=point.value, error=error)  # noqa: TRY400
                 return None
+            self._loaded[type_] = loaded
+            if loaded.batch_size > 1:
+                self._batch_sizes[type_] = loaded.batch_size
         return self._loaded[type_]
 
 

@@ -38,6 +38,7 @@ class Sender:
         self._is_closing = False
         self._gives_up_at = float("inf")
         self._thread = threading.Thread(target=self._serve, name="sender", daemon=True)
+        self.written = 0  # so many endings, also refused ones: room that others may have now
         self.unsent = 0  # what could not be written when the run had to end
 
     def start(self) -> None:
@@ -151,3 +152,4 @@ class Sender:
                 tasks=len(refused),
             )
         self._held.remove(each.task for each in (*done, *refused))
+        self.written += len(done) + len(refused)

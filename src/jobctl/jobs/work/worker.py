@@ -13,6 +13,7 @@ has not ended by then is given back as well, and its handler's further doings co
 
 import os
 import random
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +28,7 @@ from jobctl.jobs.work.context import Connections
 from jobctl.jobs.work.handlers import Handlers, Registered
 from jobctl.jobs.work.held import Held
 from jobctl.jobs.work.keeper import Keeper
+from jobctl.jobs.work.kinds import Kind, Kinds
 from jobctl.jobs.work.line import Line, is_away
 from jobctl.jobs.work.pool import Pool
 from jobctl.jobs.work.rescuing import rescue_lost
@@ -43,7 +45,7 @@ from jobctl.settings import Settings
 LOG = log.get_logger()
 LINGER_S: Final = 0.005  # so long a result waits for others before the loop looks at it
 LOOK_EVERY_S: Final = 0.2  # for tries that take too long, and for a stop
-CLAIM_AGAIN_S: Final = (0.02, 2.0)  # after a claim in vain, by how long that took
+CLAIM_AGAIN_S: Final = (0.1, 2.0)  # when nothing more can be had, by how long it took; at once when ours made room
 POLL_S: Final = (0.1, 1.0)  # with --until-empty, while others have what is left
 AWAY_S: Final = 0.25
 MOST_CONFLICTS: Final = 20  # in a row
@@ -54,7 +56,7 @@ GRACE_SHARE: Final = 0.6  # of the grace of the process: its handlers' part
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much at once, and until when (a moment of the monotonic clock): in the last part before it nothing is claimed
-    any more."""
+    any more. `concurrency` is in calls: of a task, or of a batch where the handler takes those."""
 
     batch: int
     concurrency: int
@@ -95,6 +97,7 @@ class Worker:
         worker = f"{run.identity.host}/{os.getpid()}"
         self._claimer = Claimer(types, worker=worker, run_id=run.run_id, lease_s=self._queue.lease_s, database=database)
         self._line = Line(lambda: run.connect("claim"))
+        self._kinds = Kinds()
         self._held = Held()
         self._connections = Connections(database)
         self._caller = Caller(
@@ -122,6 +125,7 @@ class Worker:
         self._most: int | None = None  # wanted at once, while suspects are about
         self._is_empty = False  # a claim gave nothing when nothing was in hand
         self._claim_at = self._look_at = self._rescue_at = 0.0
+        self._vain_after: int | None = None  # endings written before nothing more could be had
         self._poll_s = POLL_S[0]
         self._conflicts = 0
         self._unsure_until = 0.0
@@ -206,19 +210,25 @@ class Worker:
         if self._suspect is not None or (self._is_alone and self._open):
             return False
         self._is_alone = False
-        backlog = self._sender.pending
-        if self._room() <= 0 or backlog > 2 * max(self._limits.batch, self._limits.concurrency):
+        largest = max(self._limits.batch, self._limits.concurrency, *self._handlers.batch_sizes.values())
+        if self._calls_left() <= 0 or self._tasks_left() <= 0 or self._sender.pending > 2 * largest:
             return False
+        if self._vain_after is not None and self._sender.written > self._vain_after:
+            self._claim_at = 0.0
         return clock.monotonic() >= self._claim_at
 
-    def _room(self) -> int:
-        """How many may be claimed now."""
-        room = min(self._limits.batch, self._limits.concurrency - self._open - self._pool.stuck, self._tasks_left())
-        return room if self._most is None else min(room, self._most)
+    def _calls_left(self) -> int:
+        return self._limits.concurrency - self._pool.in_hand() - self._pool.stuck
 
     def _tasks_left(self) -> int:
         most = self._limits.max_tasks
-        return self._limits.batch if most is None else most - self._taken
+        return sys.maxsize if most is None else most - self._taken
+
+    def _room(self, kind: Kind) -> int:
+        """How many of it may be claimed now: a whole batch also where fewer are claimed of others."""
+        most = max(self._limits.batch, kind.batch_size)
+        room = min(most, self._calls_left() * kind.batch_size, self._tasks_left())
+        return room if self._most is None else min(room, self._most)
 
     def _usable(self) -> list[str]:
         return [type_ for type_ in self._types if type_ not in self._handlers.broken]
@@ -226,25 +236,40 @@ class Worker:
     def _claim(self) -> bool:
         """Whether there was something to claim."""
         was_quiet = self._open == 0 and self._sender.pending == 0
+        written, self._vain_after = self._sender.written, None
         began = clock.monotonic()
         try:
             conn = self._line.conn()
-            tasks = self._strays(conn) or self._claimer.claim(conn, self._room(), types=self._usable())
+            tasks = self._strays(conn) or self._claim_in_turn(conn)
         except (psycopg.Error, JobctlError) as error:
             self._not_answered(error)
             return False
         self._conflicts = 0
+        self._claim_at = 0.0
+        if not tasks or self._claimer.is_full:
+            now = clock.monotonic()
+            self._vain_after = written
+            self._claim_at = now + min(max(4 * (now - began), CLAIM_AGAIN_S[0]), CLAIM_AGAIN_S[1])
+        self._is_empty = not tasks and was_quiet
         if not tasks:
-            took_s = clock.monotonic() - began
-            self._is_empty = was_quiet
-            self._claim_at = clock.monotonic() + min(max(4 * took_s, CLAIM_AGAIN_S[0]), CLAIM_AGAIN_S[1])
             return False
-        self._is_empty, self._claim_at, self._poll_s = False, 0.0, POLL_S[0]
+        self._poll_s = POLL_S[0]
         self._caller.clock.learn(tasks[0].claimed_at, began)
         self._held.add(tasks)
         self.tally.claimed += len(tasks)
         self._hand_out(tasks)
         return True
+
+    def _claim_in_turn(self, conn: psycopg.Connection) -> list[Task]:
+        kinds = self._kinds.in_turn(self._usable(), self._handlers.batch_sizes, self._claimer.found)
+        for number, kind in enumerate(kinds):
+            if number > 0 and self._claimer.found.isdisjoint(kind.types):
+                continue  # the claim in vain before it has looked for all of them
+            self._kinds.was_asked(kind)
+            tasks = self._claimer.claim(conn, self._room(kind), types=kind.types)
+            if tasks:
+                return tasks
+        return []
 
     def _strays(self, conn: psycopg.Connection) -> list[Task]:
         if clock.monotonic() > self._unsure_until:
