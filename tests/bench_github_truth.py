@@ -2,7 +2,8 @@
 
 A test changes it by the verbs that people use (open, edit, close, merge, transfer, rename), also between two pages of a
 list. Its clock is its own and goes on a second with each change, so that `updated_at` is what GitHub's would be: whole
-seconds, several changes in one where a test stops the clock (`seconds_a_change = 0`).
+seconds, several changes in one where a test stops the clock (`seconds_a_change = 0`). Or it `follows` a clock, as
+GitHub's does: then a change has the second in which it is made.
 
 `bench_github` serves it; the shapes it is served in are checked against GitHub's published description by
 tests/unit/test_github_contract.py.
@@ -11,6 +12,7 @@ tests/unit/test_github_contract.py.
 import base64
 import hashlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -231,6 +233,7 @@ class Truth:
         self.lock = threading.RLock()
         self.now = BEGIN
         self.seconds_a_change = 1
+        self.follows: Callable[[], float] | None = None
         self.accounts: dict[str, Account] = {}
         self.repos: dict[int, Repo] = {}
         self.names: dict[str, Repo] = {}  # in small letters, former ones too
@@ -239,7 +242,10 @@ class Truth:
 
     def tick(self, seconds: float | None = None) -> datetime:
         with self.lock:
-            self.now += timedelta(seconds=self.seconds_a_change if seconds is None else seconds)
+            if self.follows is not None:
+                self.now = max(self.now, datetime.fromtimestamp(int(self.follows()), UTC))
+            else:
+                self.now += timedelta(seconds=self.seconds_a_change if seconds is None else seconds)
             return self.now
 
     # Accounts and repositories ---------------------------------------------------------------------------------------
