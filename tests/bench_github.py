@@ -14,6 +14,7 @@ between two pages.
 import base64
 import gzip
 import hashlib
+import heapq
 import json
 import random
 import re
@@ -26,16 +27,17 @@ from datetime import UTC, datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import bench_github_shapes as shapes
 from bench_github_graphql import GraphQL
-from bench_github_truth import Issue, Repo, Truth
+from bench_github_truth import Commit, Issue, Repo, Truth
 
 DOCUMENTATION = "https://docs.github.com/rest"
 ANONYMOUS = ""
 HOUR = 3_600
+_T = TypeVar("_T")
 
 
 # What was asked, and what is answered -------------------------------------------------------------------------------
@@ -460,8 +462,8 @@ class GitHub:
             if repo.owner is owner and repo.access == "ok" and (asked.token or not repo.private)
         ]
         repos.sort(key=lambda repo: repo.full_name.lower())
-        items = [shapes.repository(self.url, repo, full=False) for repo in repos]
-        return self._page(asked, items, [(repo.full_name.lower(), repo.id) for repo in repos])
+        keys = [(repo.full_name.lower(), repo.id) for repo in repos]
+        return self._page(asked, repos, keys, lambda repo: shapes.repository(self.url, repo, full=False))
 
     def _of_repo(self, asked: Asked, repo: Repo | None, rest: str) -> Reply:
         if repo is None or repo.access == "missing" or (repo.private and not asked.token):
@@ -486,6 +488,8 @@ class GitHub:
             "/languages": lambda _, of: json_reply(200, of.languages),
             "/stats/contributors": self._statistics,
         }
+        if match := re.fullmatch(r"/commits/([^/]+)", rest):
+            return self._commit(repo, match[1])
         make = lists.get(rest)
         return make(asked, repo) if make is not None else error_reply(404, "Not Found")
 
@@ -504,8 +508,8 @@ class GitHub:
         if not reviews or issue.pull is None:
             return json_reply(200, shapes.pull(self.url, repo, issue, full=True))
         found = issue.pull.reviews
-        items = [shapes.review(self.url, repo, issue, each) for each in found]
-        return self._page(asked, items, [(each.submitted_at.isoformat(), each.id) for each in found])
+        keys = [(each.submitted_at.isoformat(), each.id) for each in found]
+        return self._page(asked, found, keys, lambda each: shapes.review(self.url, repo, issue, each))
 
     def _issues(self, asked: Asked, repo: Repo) -> Reply:
         if not repo.has_issues:
@@ -514,14 +518,13 @@ class GitHub:
         if since := asked.query.get("since"):
             found = [issue for issue in found if issue.updated_at >= _moment(since)]
         found = self._sorted(asked, found)
-        items = [shapes.issue(self.url, repo, issue) for issue in found]
-        return self._page(asked, items, self._keys(asked, found))
+        return self._page(asked, found, self._keys(asked, found), lambda each: shapes.issue(self.url, repo, each))
 
     def _pulls(self, asked: Asked, repo: Repo) -> Reply:
         """There is no `since` here: GitHub does not heed it."""
         found = self._sorted(asked, repo.pulls())
-        items = [shapes.pull(self.url, repo, issue, full=False) for issue in found]
-        return self._page(asked, items, self._keys(asked, found))
+        keys = self._keys(asked, found)
+        return self._page(asked, found, keys, lambda each: shapes.pull(self.url, repo, each, full=False))
 
     @staticmethod
     def _sorted(asked: Asked, found: Sequence[Issue]) -> list[Issue]:
@@ -539,22 +542,39 @@ class GitHub:
         return [(getattr(issue, by).isoformat(), issue.id) for issue in found]
 
     def _labels(self, asked: Asked, repo: Repo) -> Reply:
-        items = [shapes.label(self.url, repo, each) for each in repo.labels]
-        return self._page(asked, items, [("", each.id) for each in repo.labels])
+        keys = [("", each.id) for each in repo.labels]
+        return self._page(asked, repo.labels, keys, lambda each: shapes.label(self.url, repo, each))
 
     def _milestones(self, asked: Asked, repo: Repo) -> Reply:
         state = asked.query.get("state", "open")
         found = [each for each in repo.milestones if state in ("all", each.state)]
-        items = [shapes.milestone(self.url, repo, each) for each in found]
-        return self._page(asked, items, [("", each.id) for each in found])
+        keys = [("", each.id) for each in found]
+        return self._page(asked, found, keys, lambda each: shapes.milestone(self.url, repo, each))
 
     def _commits(self, asked: Asked, repo: Repo) -> Reply:
         if not repo.commits:
             return error_reply(409, "Git Repository is empty.", "/commits/commits#list-commits")
+        from_ = self._head(repo, asked.query.get("sha", repo.default_branch))
+        if from_ is None:
+            return error_reply(404, "Not Found", "/commits/commits#list-commits")
         since = asked.query.get("since")
-        found = [each for each in repo.commits if since is None or each.at >= _moment(since)][::-1]
-        items = [shapes.commit(self.url, repo, each) for each in found]
-        return self._page(asked, items, [(each.at.isoformat(), number) for number, each in enumerate(found)])
+        found = [each for each in _history(from_) if since is None or each.at >= _moment(since)]
+        keys = [(each.at.isoformat(), number) for number, each in enumerate(found)]
+        return self._page(asked, found, keys, lambda each: shapes.commit(self.url, repo, each))
+
+    def _commit(self, repo: Repo, ref: str) -> Reply:
+        if not repo.commits:
+            return error_reply(409, "Git Repository is empty.", "/commits/commits#get-a-commit")
+        found = self._head(repo, ref)
+        if found is None:
+            return error_reply(422, f"No commit found for SHA: {ref}", "/commits/commits#get-a-commit")
+        told: dict[str, Any] = {"stats": {"total": 3, "additions": 2, "deletions": 1}, "files": []}
+        return json_reply(200, shapes.commit(self.url, repo, found) | told)
+
+    @staticmethod
+    def _head(repo: Repo, ref: str) -> Commit | None:
+        """Of the default branch, or the commit of that sha, which outlives a forced push."""
+        return repo.commits[-1] if ref in (repo.default_branch, "HEAD") else repo.ever.get(ref)
 
     def _contributors(self, asked: Asked, repo: Repo) -> Reply:
         if not repo.commits:
@@ -564,13 +584,15 @@ class GitHub:
             if each.author is not None:
                 by[each.author.login] = by.get(each.author.login, 0) + 1
         ranked = sorted(by.items(), key=lambda pair: (-pair[1], pair[0]))
-        items = [shapes.contributor(self.url, self.truth.account(login), number) for login, number in ranked]
-        return self._page(asked, items, [(login, 0) for login, _ in ranked])
+        keys = [(login, 0) for login, _ in ranked]
+        return self._page(
+            asked, ranked, keys, lambda each: shapes.contributor(self.url, self.truth.account(each[0]), each[1])
+        )
 
     def _releases(self, asked: Asked, repo: Repo) -> Reply:
         found = repo.releases[::-1]
-        items = [shapes.release(self.url, repo, each) for each in found]
-        return self._page(asked, items, [("", each.id) for each in found])
+        keys = [("", each.id) for each in found]
+        return self._page(asked, found, keys, lambda each: shapes.release(self.url, repo, each))
 
     def _statistics(self, asked: Asked, repo: Repo) -> Reply:
         asked_before = self._statistics_asked.get(repo.id, 0)
@@ -579,7 +601,9 @@ class GitHub:
 
     # Pages -----------------------------------------------------------------------------------------------------------
 
-    def _page(self, asked: Asked, items: Sequence[Any], keys: Sequence[tuple[str, int]]) -> Reply:
+    def _page(
+        self, asked: Asked, items: Sequence[_T], keys: Sequence[tuple[str, int]], show: Callable[[_T], Any]
+    ) -> Reply:
         """`keys` give each item's place in the order, for cursors."""
         per_page = min(100, max(1, int(asked.query.get("per_page", "30"))))
         number = max(1, int(asked.query.get("page", "1")))
@@ -608,7 +632,7 @@ class GitHub:
             if number > 1:
                 links |= {"first": urlencode(query | {"page": "1"})}
         link = ", ".join(f'<{self._by_id(asked.path)}?{text}>; rel="{name}"' for name, text in links.items())
-        return json_reply(200, list(shown), **({"Link": link} if link else {}))
+        return json_reply(200, [show(each) for each in shown], **({"Link": link} if link else {}))
 
     def _by_id(self, path: str) -> str:
         """GitHub's links name a repository by its number."""
@@ -649,11 +673,8 @@ class GitHub:
         if not self._is_word_of_app(asked.token):
             return error_reply(401, "A JSON web token could not be decoded")
         if asked.path == "/app/installations" and asked.method == "GET":
-            made = [
-                shapes.installation(self.url, number, self.app_id, self.truth.account(owner, "Organization"))
-                for number, owner in sorted(self.installations.items())
-            ]
-            return self._page(asked, made, [("", number) for number in sorted(self.installations)])
+            numbers = sorted(self.installations)
+            return self._page(asked, numbers, [("", number) for number in numbers], self._installation)
         match = re.fullmatch(r"/app/installations/(\d+)/access_tokens", asked.path)
         if match is None or asked.method != "POST" or int(match[1]) not in self.installations:
             return error_reply(404, "Not Found")
@@ -662,6 +683,10 @@ class GitHub:
         expires_at = shapes.stamp(datetime.fromtimestamp(self.clock() + HOUR, UTC))
         told = {"token": token, "expires_at": expires_at, "permissions": {"issues": "read"}}
         return json_reply(201, told | {"repository_selection": "all"})
+
+    def _installation(self, number: int) -> Any:
+        owner = self.truth.account(self.installations[number], "Organization")
+        return shapes.installation(self.url, number, self.app_id, owner)
 
     def _is_word_of_app(self, word: str) -> bool:
         if self.app_key is None or word.count(".") != 2:
@@ -679,6 +704,20 @@ class GitHub:
         now = self.clock()
         is_valid = said["iat"] <= now < said["exp"] <= said["iat"] + 600
         return json.loads(_unpadded(head)) == {"alg": "RS256", "typ": "JWT"} and said["iss"] == self.app_id and is_valid
+
+
+def _history(head: Commit) -> list[Commit]:
+    """From the newest on, as git lists it: by time, and none before what it is a parent of."""
+    found: dict[str, Commit] = {}
+    waiting = [(-head.at.timestamp(), 0, head)]
+    numbers = count(1)
+    while waiting:
+        each = heapq.heappop(waiting)[2]
+        if each.sha not in found:
+            found[each.sha] = each
+            for parent in each.parents:
+                heapq.heappush(waiting, (-parent.at.timestamp(), next(numbers), parent))
+    return list(found.values())
 
 
 def _moment(text: str) -> datetime:

@@ -10,10 +10,11 @@ import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import bench_github_shapes as shapes
-from bench_github_truth import Account, Commit, Issue, Label, Milestone, Repo, Review, Truth
+from bench_github_truth import Account, Comment, Commit, Event, Issue, Label, Milestone, Repo, Review, Truth
 
 MOST_NODES = 500_000
 _TOKEN = re.compile(r'[\s,]*(?:#[^\n]*\s*)*(\.\.\.|[{}()\[\]:!=$]|"(?:\\.|[^"\\])*"|-?\d+|[A-Za-z_]\w*)')
@@ -41,6 +42,9 @@ class _Reader:
         self._at = 0
         self._variables = variables
         self.declared: set[str] = set()
+        self._fragments = {  # by name: where its type stands
+            name: at + 3 for at, (word, name) in enumerate(pairwise(self._tokens)) if word == "fragment"
+        }
 
     def query(self) -> list[Selected]:
         if self._peek() == "query":
@@ -64,8 +68,11 @@ class _Reader:
         while self._peek() != "}":
             if self._peek() == "...":
                 self._next()
-                self._expect("on")
-                found.extend(self._selection(self._next()))
+                if self._peek() == "on":
+                    self._next()
+                    found.extend(self._selection(self._next()))
+                else:
+                    found.extend(self._fragment(self._next()))
                 continue
             key = name = self._next()
             if self._peek() == ":":
@@ -82,6 +89,14 @@ class _Reader:
             inside = self._selection(None) if self._peek() == "{" else []
             found.append(Selected(key, name, arguments, inside, on))
         self._next()
+        return found
+
+    def _fragment(self, name: str) -> list[Selected]:
+        if name not in self._fragments:
+            raise Refused(f"Fragment {name} was used, but not defined")
+        here, self._at = self._at, self._fragments[name]
+        found = self._selection(self._next())
+        self._at = here
         return found
 
     def _value(self) -> Any:
@@ -182,7 +197,7 @@ class GraphQL:
     def _object(self, kind: str, of: Any, selected: Sequence[Selected], path: tuple[str | int, ...]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for field in selected:
-            if field.on not in (None, kind, "Node", "Actor"):
+            if field.on not in (None, kind, "Node", "Actor", "GitObject", "Comment"):
                 continue
             value = kind if field.name == "__typename" else self._field(kind, of, field, (*path, field.key))
             found[field.key] = self._shown(value, field, (*path, field.key))
@@ -207,13 +222,17 @@ class GraphQL:
         begin = 0
         if after := field.arguments.get("after"):
             begin = int(base64.b64decode(after).decode().removeprefix("cursor:"))
-        size = field.arguments.get("first")
+        size, last = field.arguments.get("first"), field.arguments.get("last")
+        if size is None and last is not None:
+            size, begin = last, max(0, len(items) - last)
         if size is None:
             raise Refused(f"You must provide a `first` or `last` value to paginate the `{field.name}` connection.")
         shown = items[begin : begin + size]
         end = base64.b64encode(f"cursor:{begin + len(shown)}".encode()).decode()
         parts: dict[str, Any] = {
             "totalCount": len(items),
+            "filteredCount": len(items),
+            "pageCount": len(shown),
             "nodes": list(shown),
             "pageInfo": {"hasNextPage": begin + len(shown) < len(items), "endCursor": end if shown else None},
         }
@@ -256,14 +275,12 @@ class GraphQL:
         raise Refused(f"Field '{field.name}' doesn't exist on type 'Query'", "undefinedField")
 
     def _node(self, node_id: str, path: tuple[str | int, ...]) -> Any:
+        of = self._truth.by_node.get(node_id)
+        if of is not None and of[0].id in self._truth.repos and self._visible(of[0]):
+            return of
         for repo in self._truth.repos.values():
-            if not self._visible(repo):
-                continue
-            if repo.node_id == node_id:
+            if repo.node_id == node_id and self._visible(repo):
                 return repo
-            for issue in repo.issues.values():
-                if issue.node_id == node_id:
-                    return (repo, issue)
         self._not_found(f"Could not resolve to a node with the global id of '{node_id}'", path)
         return None
 
@@ -279,7 +296,15 @@ def _kind(value: Any) -> str | None:
     if isinstance(value, tuple):
         of: tuple[Repo, Issue] = value  # pyright: ignore[reportUnknownVariableType]
         return "Issue" if of[1].pull is None else "PullRequest"
-    kinds: dict[type, str] = {Review: "PullRequestReview", Commit: "Commit", Label: "Label", Milestone: "Milestone"}
+    if isinstance(value, Event):
+        return value.kind
+    kinds: dict[type, str] = {
+        Review: "PullRequestReview",
+        Commit: "Commit",
+        Comment: "IssueComment",
+        Label: "Label",
+        Milestone: "Milestone",
+    }
     return "Wrapped" if isinstance(value, _Wrapped) else kinds.get(type(value))  # pyright: ignore[reportUnknownArgumentType]
 
 
@@ -328,6 +353,32 @@ def _plain(read: Callable[[Any], Any]) -> _Field:
     return lambda graph, of, field: read(of)
 
 
+def _timeline(graph: GraphQL, of: tuple[Repo, Issue], field: Selected) -> Any:
+    wanted = field.arguments.get("itemTypes")
+    return _Connection([each for each in of[1].events if wanted is None or _item_type(each.kind) in wanted])
+
+
+def _item_type(kind: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).upper()
+
+
+def _history(commit: Commit | None) -> list[Commit]:
+    found: list[Commit] = []
+    while commit is not None:
+        found.append(commit)
+        commit = commit.parent
+    return found
+
+
+def _default_branch(repo: Repo) -> Any:
+    return _Wrapped(name=repo.default_branch, target=repo.commits[-1]) if repo.commits else None
+
+
+def _login(who: Account) -> str:
+    """REST writes `dependabot[bot]` for what GraphQL calls `dependabot`."""
+    return who.login.removesuffix("[bot]") if who.kind == "Bot" else who.login
+
+
 def _commits(items: Sequence[Commit]) -> _Connection:
     return _Connection([_Wrapped(commit=each) for each in items])
 
@@ -342,7 +393,9 @@ _OF_BOTH: dict[str, _Field] = {
     "updatedAt": _issue(lambda issue: issue.updated_at),
     "closedAt": _issue(lambda issue: issue.closed_at),
     "closed": _issue(lambda issue: issue.state == "closed"),
-    "comments": _issue(lambda issue: _Connection([None] * issue.comments)),
+    "comments": _issue(lambda issue: _Connection(issue.thread)),
+    "timelineItems": _timeline,
+    "locked": _issue(lambda issue: issue.locked),
     "labels": _issue(lambda issue: _Connection(issue.labels)),
     "assignees": _issue(lambda issue: _Connection(issue.assignees)),
     "milestone": _issue(lambda issue: issue.milestone),
@@ -350,7 +403,7 @@ _OF_BOTH: dict[str, _Field] = {
 }
 
 _OF_ACCOUNT: dict[str, _Field] = {
-    "login": _plain(lambda of: of.login),
+    "login": _plain(_login),
     "id": _plain(lambda of: of.node_id),
     "databaseId": _plain(lambda of: of.id),
 }
@@ -366,6 +419,7 @@ _FIELDS: dict[str, dict[str, _Field]] = {
         "isPrivate": _plain(lambda repo: repo.private),
         "pushedAt": _plain(lambda repo: repo.pushed_at),
         "updatedAt": _plain(lambda repo: repo.updated_at),
+        "defaultBranchRef": _plain(_default_branch),
         "issue": _number_of(False),
         "pullRequest": _number_of(True),
         "issues": _items_of(False),
@@ -410,7 +464,8 @@ _FIELDS: dict[str, dict[str, _Field]] = {
     "Commit": {
         "oid": _plain(lambda commit: commit.sha),
         "committedDate": _plain(lambda commit: commit.at),
-        "authoredDate": _plain(lambda commit: commit.at),
+        "authoredDate": _plain(lambda commit: commit.authored_at),
+        "history": _plain(lambda commit: _Connection(_history(commit))),
         "message": _plain(lambda commit: commit.message),
     },
     "Label": {"id": _plain(lambda of: of.node_id), "name": _plain(lambda of: of.name)},
@@ -419,11 +474,17 @@ _FIELDS: dict[str, dict[str, _Field]] = {
         "number": _plain(lambda of: of.number),
         "title": _plain(lambda of: of.title),
     },
-    "Wrapped": {
-        "oid": _plain(lambda of: of.fields["oid"]),
-        "commit": _plain(lambda of: of.fields["commit"]),
+    "Wrapped": {name: _plain(lambda of, name=name: of.fields[name]) for name in ("oid", "commit", "name", "target")},
+    "IssueComment": {
+        "id": _plain(lambda of: of.node_id),
+        "author": _plain(lambda of: of.author),
+        "createdAt": _plain(lambda of: of.created_at),
     },
     "User": _OF_ACCOUNT,
     "Organization": _OF_ACCOUNT,
     "Bot": _OF_ACCOUNT,
+    "Mannequin": _OF_ACCOUNT,
+} | {
+    kind: {"actor": _plain(lambda of: of.actor), "createdAt": _plain(lambda of: of.created_at)}
+    for kind in ("ReopenedEvent", "ClosedEvent", "ReadyForReviewEvent", "ConvertToDraftEvent")
 }

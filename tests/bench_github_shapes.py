@@ -296,14 +296,14 @@ def review(api: str, repo: Repo, pull_request: Issue, of: Review) -> Shape:
 def commit(api: str, repo: Repo, of: Commit) -> Shape:
     url = f"{api}/repos/{repo.full_name}/commits/{of.sha}"
     login = of.author.login if of.author is not None else "somebody"
-    by = {"name": login, "email": f"{login}@example.com", "date": stamp(of.at)}
+    by = {"name": login, "email": f"{login}@example.com", "date": stamp(of.authored_at)}
     tree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
     return {
         "sha": of.sha,
         "node_id": of.node_id,
         "commit": {
             "author": by,
-            "committer": by,
+            "committer": by | {"date": stamp(of.at)},
             "message": of.message,
             "tree": {"sha": tree, "url": f"{api}/repos/{repo.full_name}/git/trees/{tree}"},
             "url": f"{api}/repos/{repo.full_name}/git/commits/{of.sha}",
@@ -321,8 +321,13 @@ def commit(api: str, repo: Repo, of: Commit) -> Shape:
         "comments_url": f"{url}/comments",
         "author": account(api, of.author),
         "committer": account(api, of.author),
-        "parents": [],
+        "parents": [_parent(api, repo, each) for each in of.parents],
     }
+
+
+def _parent(api: str, repo: Repo, of: Commit) -> Shape:
+    url = f"{api}/repos/{repo.full_name}/commits/{of.sha}"
+    return {"sha": of.sha, "url": url, "html_url": f"{PAGES}/{repo.full_name}/commit/{of.sha}"}
 
 
 def contributor(api: str, who: Account, contributions: int) -> Shape:

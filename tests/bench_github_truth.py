@@ -2,7 +2,8 @@
 
 A test changes it by the verbs that people use (open, edit, close, merge, transfer, rename), also between two pages of a
 list. Its clock is its own and goes on a second with each change, so that `updated_at` is what GitHub's would be: whole
-seconds, several changes in one where a test stops the clock (`seconds_a_change = 0`).
+seconds, several changes in one where a test stops the clock (`seconds_a_change = 0`). Or it `follows` a clock, as
+GitHub's does: then a change has the second in which it is made.
 
 `bench_github` serves it; the shapes it is served in are checked against GitHub's published description by
 tests/unit/test_github_contract.py.
@@ -11,6 +12,7 @@ tests/unit/test_github_contract.py.
 import base64
 import hashlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -77,10 +79,23 @@ class Review:
 
 @dataclass(eq=False)
 class Commit:
+    """`at` is when it was committed; a rebase leaves the moment at which it was written."""
+
     sha: str
     author: Account | None
     message: str
     at: datetime
+    parent: "Commit | None" = None
+    written_at: datetime | None = None
+    merged: "Commit | None" = None  # the second parent of a merge
+
+    @property
+    def parents(self) -> "list[Commit]":
+        return [each for each in (self.parent, self.merged) if each is not None]
+
+    @property
+    def authored_at(self) -> datetime:
+        return self.written_at or self.at
 
     @property
     def node_id(self) -> str:
@@ -100,6 +115,27 @@ class Release:
     @property
     def node_id(self) -> str:
         return _node("RE", self.id)
+
+
+@dataclass(eq=False)
+class Comment:
+    id: int
+    author: Account | None
+    created_at: datetime
+
+    @property
+    def node_id(self) -> str:
+        return _node("IC", self.id)
+
+
+@dataclass(eq=False)
+class Event:
+    """Of an issue's timeline; `kind` is GraphQL's type."""
+
+    id: int
+    kind: str
+    actor: Account | None
+    created_at: datetime
 
 
 @dataclass(eq=False)
@@ -135,9 +171,14 @@ class Issue:
     labels: list[Label] = field(default_factory=list[Label])
     milestone: Milestone | None = None
     assignees: list[Account] = field(default_factory=list[Account])
-    comments: int = 0
+    thread: list[Comment] = field(default_factory=list[Comment])
+    events: list[Event] = field(default_factory=list[Event])
     locked: bool = False
     pull: Pull | None = None
+
+    @property
+    def comments(self) -> int:
+        return len(self.thread)
 
     @property
     def node_id(self) -> str:
@@ -169,7 +210,8 @@ class Repo:
     issues: dict[int, Issue] = field(default_factory=dict[int, Issue])
     labels: list[Label] = field(default_factory=list[Label])
     milestones: list[Milestone] = field(default_factory=list[Milestone])
-    commits: list[Commit] = field(default_factory=list[Commit])
+    commits: list[Commit] = field(default_factory=list[Commit])  # of the default branch
+    ever: dict[str, Commit] = field(default_factory=dict[str, Commit])  # what it ever had, by sha
     releases: list[Release] = field(default_factory=list[Release])
     languages: dict[str, int] = field(default_factory=dict[str, int])
     transferred: dict[int, tuple["Repo", int]] = field(default_factory=dict[int, "tuple[Repo, int]"])
@@ -196,14 +238,19 @@ class Truth:
         self.lock = threading.RLock()
         self.now = BEGIN
         self.seconds_a_change = 1
+        self.follows: Callable[[], float] | None = None
         self.accounts: dict[str, Account] = {}
         self.repos: dict[int, Repo] = {}
         self.names: dict[str, Repo] = {}  # in small letters, former ones too
+        self.by_node: dict[str, tuple[Repo, Issue]] = {}
         self._ids = count(1_000)
 
     def tick(self, seconds: float | None = None) -> datetime:
         with self.lock:
-            self.now += timedelta(seconds=self.seconds_a_change if seconds is None else seconds)
+            if self.follows is not None:
+                self.now = max(self.now, datetime.fromtimestamp(int(self.follows()), UTC))
+            else:
+                self.now += timedelta(seconds=self.seconds_a_change if seconds is None else seconds)
             return self.now
 
     # Accounts and repositories ---------------------------------------------------------------------------------------
@@ -250,18 +297,49 @@ class Truth:
             del self.repos[repo.id]
             self.names = {name: each for name, each in self.names.items() if each is not repo}
 
-    def push(self, repo: Repo, author: Account | None, message: str = "work") -> Commit:
+    def push(
+        self, repo: Repo, author: Account | None, message: str = "work", *, written_at: datetime | None = None
+    ) -> Commit:
         with self.lock:
             at = self.tick()
-            sha = hashlib.sha1(f"{repo.id} {len(repo.commits)} {message} {at}".encode()).hexdigest()
-            repo.commits.append(Commit(sha, author, message, at))
+            parent = repo.commits[-1] if repo.commits else None
+            sha = hashlib.sha1(f"{repo.id} {parent and parent.sha} {next(self._ids)}".encode()).hexdigest()
+            made = Commit(sha, author, message, at, parent, written_at)
+            repo.commits.append(made)
+            repo.ever[sha] = made
             repo.pushed_at = at
-            return repo.commits[-1]
+            return made
+
+    def force_push(self, repo: Repo, dropped: int) -> list[Commit]:
+        """The last ones are written anew: other shas, later commits, the moments of their authors kept."""
+        with self.lock:
+            old = repo.commits[len(repo.commits) - dropped :] if dropped else []
+            del repo.commits[len(repo.commits) - len(old) :]
+            return [self.push(repo, each.author, each.message, written_at=each.authored_at) for each in old]
 
     def label(self, repo: Repo, name: str) -> Label:
         with self.lock:
             repo.labels.append(Label(next(self._ids), name))
             return repo.labels[-1]
+
+    def rename_label(self, repo: Repo, label: Label, name: str) -> None:
+        """Touches no issue."""
+        with self.lock:
+            label.name = name
+            self.tick()
+
+    def delete_label(self, repo: Repo, label: Label) -> None:
+        """Touches no issue either, although each that had it loses it."""
+        with self.lock:
+            repo.labels.remove(label)
+            for issue in repo.issues.values():
+                issue.labels = [each for each in issue.labels if each is not label]
+            self.tick()
+
+    def close_milestone(self, milestone: Milestone) -> None:
+        with self.lock:
+            milestone.state, milestone.closed_at = "closed", self.tick()
+            milestone.updated_at = milestone.closed_at
 
     def milestone(self, repo: Repo, title: str) -> Milestone:
         with self.lock:
@@ -298,9 +376,32 @@ class Truth:
             issue.body = issue.body if body is None else body
             issue.updated_at = self.tick()
 
-    def comment(self, issue: Issue) -> None:
+    def comment(self, issue: Issue, by: str | None = "dan") -> Comment:
         with self.lock:
-            issue.comments += 1
+            who = self.account(by) if by is not None else None
+            issue.updated_at = self.tick()
+            issue.thread.append(Comment(next(self._ids), who, issue.updated_at))
+            return issue.thread[-1]
+
+    def delete_comment(self, issue: Issue, comment: Comment) -> None:
+        """GitHub leaves `updated_at` as it is."""
+        with self.lock:
+            issue.thread.remove(comment)
+            self.tick()
+
+    def assign(self, issue: Issue, *logins: str) -> None:
+        with self.lock:
+            issue.assignees = [self.account(login) for login in logins]
+            issue.updated_at = self.tick()
+
+    def set_milestone(self, issue: Issue, milestone: Milestone | None) -> None:
+        with self.lock:
+            issue.milestone = milestone
+            issue.updated_at = self.tick()
+
+    def take_label(self, issue: Issue, label: Label) -> None:
+        with self.lock:
+            issue.labels = [each for each in issue.labels if each is not label]
             issue.updated_at = self.tick()
 
     def put_label(self, issue: Issue, label: Label) -> None:
@@ -318,6 +419,42 @@ class Truth:
         with self.lock:
             issue.state, issue.closed_at = "open", None
             issue.state_reason = "reopened" if issue.pull is None else None
+            self._happened(issue, "ReopenedEvent")
+
+    def ready(self, issue: Issue) -> None:
+        """A draft is one no more."""
+        with self.lock:
+            assert issue.pull is not None
+            issue.pull.draft = False
+            self._happened(issue, "ReadyForReviewEvent")
+
+    def draft_again(self, issue: Issue) -> None:
+        with self.lock:
+            assert issue.pull is not None
+            issue.pull.draft = True
+            self._happened(issue, "ConvertToDraftEvent")
+
+    def push_to_pull(self, issue: Issue, author: str | None = "bob") -> Commit:
+        with self.lock:
+            assert issue.pull is not None
+            issue.updated_at = self.tick()
+            number = next(self._ids)
+            sha = hashlib.sha1(f"pushed {issue.id} {number}".encode()).hexdigest()
+            who = self.account(author) if author is not None else None
+            issue.pull.commits.append(Commit(sha, who, "more", issue.updated_at))
+            issue.pull.additions += number % 50
+            return issue.pull.commits[-1]
+
+    def dismiss(self, issue: Issue, review: Review) -> None:
+        with self.lock:
+            review.state = "DISMISSED"
+            issue.updated_at = self.tick()
+
+    def delete_review(self, issue: Issue, review: Review) -> None:
+        """Of one that was pending or only commented."""
+        with self.lock:
+            assert issue.pull is not None
+            issue.pull.reviews.remove(review)
             issue.updated_at = self.tick()
 
     def merge(self, issue: Issue, by: str = "ann") -> None:
@@ -337,9 +474,13 @@ class Truth:
             issue.updated_at = at
             return issue.pull.reviews[-1]
 
+    def _happened(self, issue: Issue, kind: str, actor: str = "ann") -> None:
+        issue.updated_at = self.tick()
+        issue.events.append(Event(next(self._ids), kind, self.account(actor), issue.updated_at))
+
     def delete_issue(self, repo: Repo, number: int) -> None:
         with self.lock:
-            del repo.issues[number]
+            del self.by_node[repo.issues.pop(number).node_id]
             repo.deleted.add(number)
             self.tick()
 
@@ -347,6 +488,7 @@ class Truth:
         """It gets a new number and a new node id there."""
         with self.lock:
             issue = repo.issues.pop(number)
+            del self.by_node[issue.node_id]
             moved = self._add(to, issue.title, issue.author and issue.author.login, issue.body or "", None)
             moved.created_at, moved.state, moved.closed_at = issue.created_at, issue.state, issue.closed_at
             repo.transferred[number] = (to, moved.number)
@@ -358,6 +500,7 @@ class Truth:
         who = self.account(author) if author is not None else None
         issue = Issue(next(self._ids), repo.last_number, title, who, at, at, body or None, pull=pull)
         repo.issues[issue.number] = issue
+        self.by_node[issue.node_id] = (repo, issue)
         return issue
 
 

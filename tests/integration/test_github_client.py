@@ -690,6 +690,56 @@ def test_nodes_are_hydrated_in_one_request_and_what_is_gone_is_null(github: GitH
     assert (line.spent.requests, line.spent.points, line.spent.quota) == (1, 1, 0)
 
 
+DETAILS = """
+query ($ids: [ID!]!) {
+  rateLimit { cost }
+  nodes(ids: $ids) {
+    __typename
+    ...OfIssue
+    ... on PullRequest {
+      timelineItems(itemTypes: [READY_FOR_REVIEW_EVENT], last: 1) {
+        totalCount nodes { ... on ReadyForReviewEvent { createdAt actor { login } } }
+      }
+    }
+  }
+}
+fragment OfIssue on Issue {
+  comments(first: 100) { totalCount nodes { createdAt author { __typename login } } }
+  timelineItems(itemTypes: [REOPENED_EVENT], first: 1) { totalCount }
+}
+"""
+
+
+def test_details_of_issues_and_pull_requests_come_in_one_request(github: GitHub, repo: Repo, asking: Asking) -> None:
+    truth = github.truth
+    issue, pull = truth.open_issue(repo), truth.open_pull(repo, draft=True)
+    truth.account("helper[bot]", "Bot")
+    comment = truth.comment(issue, by="helper[bot]")
+    truth.close(issue)
+    truth.reopen(issue)
+    truth.ready(pull)
+    ids = [issue.node_id, pull.node_id]
+    found = asking.client.graphql(DETAILS, {"ids": ids}, project="octo/cat", endpoint="details").data["nodes"]
+    said = {"createdAt": f"{comment.created_at:%Y-%m-%dT%H:%M:%SZ}", "author": {"__typename": "Bot", "login": "helper"}}
+    assert found[0]["comments"] == {"totalCount": 1, "nodes": [said]}
+    assert found[0]["timelineItems"] == {"totalCount": 1}
+    assert found[1]["timelineItems"]["nodes"][0]["createdAt"] == f"{pull.updated_at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_a_list_of_commits_from_a_head_does_not_change_when_that_is_dropped(
+    github: GitHub, repo: Repo, asking: Asking
+) -> None:
+    for _ in range(5):
+        github.truth.push(repo, None)
+    path = f"/repos/octo/cat/commits?sha={repo.commits[-1].sha}&per_page=2"
+    before = [item["sha"] for page in asking.pages(path) for item in page.data]
+    github.truth.force_push(repo, 3)
+    page = asking.get("/repos/octo/cat/commits?per_page=6")
+    assert [item["sha"] for page in asking.pages(f"{path}&x=1") for item in page.data] == before
+    now = [item["sha"] for item in page.data]
+    assert (len(now), now[3:]) == (6, before[3:]) and not set(now[:3]) & set(before)
+
+
 def test_a_query_that_github_refuses_says_why(repo: Repo, asking: Asking) -> None:
     query = 'query { rateLimit { cost } repository(owner: "octo", name: "cat") { inventedField } }'
     with pytest.raises(NotAccepted, match="inventedField"):
