@@ -474,8 +474,8 @@ class GitHub:
             return json_reply(451, told)
         if rest == "":
             return json_reply(200, shapes.repository(self.url, repo, full=True))
-        if match := re.fullmatch(r"/(issues|pulls)/(\d+)(/reviews)?", rest):
-            return self._one(asked, repo, match[1], int(match[2]), reviews=match[3] is not None)
+        if match := re.fullmatch(r"/(issues|pulls)/(\d+)(/reviews|/comments)?", rest):
+            return self._one(asked, repo, match[1], int(match[2]), match[3] or "")
         lists: dict[str, Callable[[Asked, Repo], Reply]] = {
             "/issues": self._issues,
             "/pulls": self._pulls,
@@ -492,7 +492,7 @@ class GitHub:
         make = lists.get(rest)
         return make(asked, repo) if make is not None else error_reply(404, "Not Found")
 
-    def _one(self, asked: Asked, repo: Repo, kind: str, number: int, *, reviews: bool) -> Reply:
+    def _one(self, asked: Asked, repo: Repo, kind: str, number: int, rest: str) -> Reply:
         if kind == "issues" and number in repo.transferred:
             to, there = repo.transferred[number]
             url = f"{self.url}/repositories/{to.id}/issues/{there}"
@@ -502,9 +502,12 @@ class GitHub:
         issue = repo.issues.get(number)
         if issue is None or (kind == "pulls" and issue.pull is None):
             return error_reply(404, "Not Found")
+        if kind == "issues" and rest == "/comments":
+            keys = [(each.created_at.isoformat(), each.id) for each in issue.thread]
+            return self._page(asked, issue.thread, keys, lambda each: shapes.comment(self.url, repo, issue, each))
         if kind == "issues":
             return json_reply(200, shapes.issue(self.url, repo, issue))
-        if not reviews or issue.pull is None:
+        if rest != "/reviews" or issue.pull is None:
             return json_reply(200, shapes.pull(self.url, repo, issue, full=True))
         found = issue.pull.reviews
         keys = [(each.submitted_at.isoformat(), each.id) for each in found]
