@@ -1,39 +1,20 @@
-"""The sync itself in this process, guarded but not supervised, against a GitHub of the test's.
+"""The job sync itself in this process, guarded but not supervised, against the test server."""
 
-Limits are waited out by a clock that server and client share and that goes on when somebody sleeps; what is changed has
-the wall's moments, as what the database writes.
-"""
-
-import math
-import random
-import threading
-import time
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
-from jobctl.settings_sync import read_sync
+from pydantic import SecretStr
 
-import bench_github_shapes as shapes
 from bench_github import GitHub
-from bench_github_truth import Repo
 from bench_ingest import identity
+from bench_sync_truth import differences
 from jobctl import clock
 from jobctl.db.connection import Database
-from jobctl.errors import Interrupted
-from jobctl.github.address import api_at
-from jobctl.github.budget import Budget
-from jobctl.github.client import Client
-from jobctl.github.credentials import Keyring, Token
-from jobctl.github.etags import Etags
-from jobctl.github.pace import Pace
-from jobctl.github.wire import Wire
 from jobctl.jobs.sync import job
+from jobctl.jobs.sync.job import Options
 from jobctl.jobs.sync.repository import facts_of
 from jobctl.projects import store
 from jobctl.runtime.guard import Grant, Guard
@@ -41,61 +22,34 @@ from jobctl.runtime.outcome import Outcome
 from jobctl.runtime.run import Run
 from jobctl.runtime.stop import Stop
 from jobctl.settings import Settings
-
-EMPTY = "TRUNCATE dev.projects, dev.etags, ops.sync_events CASCADE"
-CUT = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name ~ 'sync|etags'
-"""
-
-
-class FastClock:
-    """The wall's, and what was slept meanwhile, which takes no time."""
-
-    def __init__(self) -> None:
-        self._slept_s = 0.0
-        self._lock = threading.Lock()
-
-    def now(self) -> float:
-        return time.time() + self._slept_s
-
-    def utc_now(self) -> datetime:
-        return datetime.fromtimestamp(self.now(), UTC)
-
-    def sleep(self, seconds: float) -> None:
-        with self._lock:
-            self._slept_s += seconds
-
-
-class _Impatient(threading.Event):
-    """Pauses before the database is asked again need not be as long as they are for others."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        return super().wait(timeout if timeout is None else min(timeout, 0.05))
-
-
-def follow(conn: psycopg.Connection, github: GitHub, repos: Iterable[Repo]) -> None:
-    for repo in repos:
-        store.save(conn, facts_of(shapes.repository(github.url, repo, full=True), repo.full_name))
+from jobctl.settings_sync import read_sync
 
 
 @dataclass
 class Sync:
-    """`stop` is the last run's; `began` is called with each run before it starts."""
+    """What is kept is of the last run."""
 
     database: Database
     conn: psycopg.Connection
     github: GitHub
-    clock: FastClock
-    tokens: tuple[str, ...]
-    at_once: int = 5
+    token: str
+    sync: Mapping[str, object] = field(default_factory=dict[str, object])
     stop: Stop = field(default_factory=Stop)
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list[tuple[str, dict[str, object]]])
-    most_wait_s: float = math.inf
+    asked: list[str] = field(default_factory=list[str])
+    progress: list[tuple[int, int | None]] = field(default_factory=list[tuple[int, int | None]])
 
-    def __call__(
-        self, *, dry_run: bool = False, full: bool = False, budget: int | None = None, names: tuple[str, ...] = ()
-    ) -> Outcome:
+    def follow(self, *names: str) -> None:
+        """As `jobctl project add` does it."""
+        import bench_github_shapes as shapes
+
+        with self.database.connect() as conn, conn.transaction():
+            for name in names:
+                repo = self.github.truth.named(name)
+                assert repo is not None
+                store.save(conn, facts_of(shapes.repository(self.github.url, repo, full=True), name))
+
+    def __call__(self, *, dry_run: bool = False, within_s: float = 60.0, **options: Any) -> Outcome:
         who = identity("sync")
         guard = Guard(self.database, who.job, "", lease_s=60)
         grant = None
@@ -103,9 +57,9 @@ class Sync:
             taken = guard.acquire(self.conn, run_id=who.run_id, host=who.host, worker_pid=1)
             assert isinstance(taken, Grant)
             grant = taken
-        self.stop = Stop()
-        self.stop.event = _Impatient()
-        self.events = []
+        self.events.clear()
+        self.progress.clear()
+        before = len(self.github.requests)
         run = Run(
             identity=who,
             scope="",
@@ -114,76 +68,39 @@ class Sync:
             grant=grant,
             dry_run=dry_run,
             now=clock.utc_now(),
-            record_event=lambda _level, event, fields: self.events.append((event, fields)),
+            record_event=self._note,
+            progress=self._seen,
         )
-        settings = Settings.model_validate(
-            {
-                "data_dir": Path("/nonexistent"),
-                "github_token": self.tokens[0],
-                "sync": read_sync({"projects_at_once": self.at_once}),
-            }
+        settings = Settings(
+            data_dir=Path("/nonexistent"),
+            github_api_url=self.github.url,
+            github_token=SecretStr(self.token) if self.token else None,
+            sync=read_sync(self.sync),
         )
-        options = job.Options(settings, until=math.inf, full=full, budget=budget, names=names)
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(job, "open_client", self._open_client)
-            try:
-                return job.sync(run, options)
-            finally:
-                guard.release()
+        try:
+            return job.sync(run, Options(settings, clock.monotonic() + within_s, **options))
+        finally:
+            guard.release()
+            self.asked = [f"{each.method} {each.path} {each.status}" for each in self.github.requests[before:]]
 
-    @contextmanager
-    def _open_client(
-        self,
-        _settings: Settings,
-        *,
-        until: float,
-        sleep: Callable[[float], object],
-        check: Callable[[], object],
-        etags: Etags | None,
-        budget: Budget | None,
-    ) -> Generator[Client, None, None]:
-        del until, sleep
-        api = api_at(self.github.url)
-        wire = Wire(api.origin, check=check, timeout_s=10.0)
-        keyring = Keyring([Token(f"token {number}", token) for number, token in enumerate(self.tokens)])
-        client = Client(
-            api,
-            keyring,
-            wire,
-            until=self.clock.now() + self.most_wait_s,
-            etags=etags,
-            budget=budget,
-            pace=Pace(burst=1e12),
-            sleep=self.clock.sleep,
-            check=check,
-            now=self.clock.now,
-            utc_now=self.clock.utc_now,
-        )
-        with closing(wire):
-            yield client
+    def _note(self, level: str, event: str, fields: dict[str, object]) -> None:
+        self.events.append((event, fields))
 
-    def cut(self) -> None:
-        """All connections of a run under way break."""
-        with self.database.connect(purpose="killer") as killer:
-            killer.execute(CUT.encode())
+    def _seen(self, done: int, total: int | None) -> None:
+        self.progress.append((done, total))
 
-    def end(self) -> None:
-        """A run under way is to stop at once."""
-        self.stop.request(Interrupted("stopped by the test", signal_number=15), now=True)
+    def differences(self) -> list[str]:
+        return differences(self.conn, self.github.truth)
+
+    def outcomes(self) -> dict[str, str]:
+        rows = self.conn.execute("SELECT full_name, sync_outcome FROM dev.projects").fetchall()
+        return dict(rows)
+
+    def rows(self, table: str) -> int:
+        row = self.conn.execute(f"SELECT count(*) FROM dev.{table}".encode()).fetchone()
+        assert row is not None
+        return row[0]
 
 
-def outcomes(outcome: Outcome) -> dict[str, str]:
-    """By project."""
-    evidence: Any = outcome.evidence or {}
-    return {each["scope"]: each["outcome"] for each in evidence.get("projects", [])}
-
-
-def untyped(outcome: Outcome) -> list[str]:
-    """What a project met that nobody had thought of."""
-    evidence: Any = outcome.evidence or {}
-    errors = [(each["scope"], each["error"]) for each in evidence.get("projects", []) if each["error"] is not None]
-    return [f"{scope}: {error['message']}" for scope, error in errors if error["class"] == "JobctlError"]
-
-
-def seeds(rng: random.Random, count: int) -> list[int]:
-    return [rng.randrange(1 << 32) for _ in range(count)]
+def counted(outcome: Outcome) -> dict[str, int]:
+    return {name: number for name, number in outcome.counts.items() if number}

@@ -31,6 +31,7 @@ from jobctl.settings_sources import PREFIX, Fault, Found, Names, Value, did_you_
 if TYPE_CHECKING:
     from jobctl.settings_embeddings import EmbeddingSettings
     from jobctl.settings_queue import QueueSettings
+    from jobctl.settings_sync import SyncSettings
 
 DEFAULT_MAX_RUNTIME_S: Final[Mapping[str, int]] = {
     "ingest-branch": 3_300,
@@ -108,6 +109,12 @@ def _table_of_embeddings(value: object) -> object:
     from jobctl.settings_embeddings import read_embeddings
 
     return read_embeddings(value)
+
+
+def _table_of_sync(value: object) -> object:
+    from jobctl.settings_sync import read_sync
+
+    return read_sync(value)
 
 
 def _tokens(value: object) -> object:
@@ -291,6 +298,7 @@ class Settings(BaseModel):
     embed_model_version: Annotated[str, Field(pattern=r"^[!-\[\]-~]+$")] = "wordllama-256-v1"
     embeddings: Annotated[Any, BeforeValidator(_table_of_embeddings)] = None
     embeddings_api_key: SecretStr | None = None
+    sync: Annotated[Any, BeforeValidator(_table_of_sync)] = None
     run_as_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]*\$?$")] = "jobctl"
 
     @property
@@ -311,6 +319,13 @@ class Settings(BaseModel):
         from jobctl.settings_embeddings import EmbeddingSettings
 
         return self.embeddings if self.embeddings is not None else EmbeddingSettings()
+
+    @property
+    def sync_settings(self) -> "SyncSettings":
+        """The table `sync` of the config file, with its defaults."""
+        from jobctl.settings_sync import SyncSettings
+
+        return self.sync if self.sync is not None else SyncSettings()
 
     def max_runtime_of(self, job: str) -> int:
         """Seconds after which a run of `job` is ended."""
@@ -492,7 +507,7 @@ def _plain(kind: str, context: Mapping[str, object], text: str) -> str:
 def _fault(name: str, value: Value, text: str) -> Fault:
     """A bad value, shown unless it is secret or the text shows it already."""
     said = ENV_NAMES[name] if not value.origin.startswith("config file") else name
-    is_told = name in SECRETS or name in ("schedules", "queue", "embeddings") or repr(value.raw) in text
+    is_told = name in SECRETS or name in ("schedules", "queue", "embeddings", "sync") or repr(value.raw) in text
     is_told = is_told or "is not shown" in text
     shown = "" if is_told else f" (it is {str(value.raw)[:80]!r})"
     default: object = Settings.model_fields[name].default

@@ -15,7 +15,7 @@ import pytest
 
 from bench_github import GitHub
 from bench_runs import size
-from bench_sync import EMPTY, FastClock, Sync, follow, seeds, untyped
+from bench_sync_torture import EMPTY, FastClock, FastSync, follow, seeds, untyped
 from bench_sync_truth import differences, removed_alive
 from bench_sync_world import Storm, World, make_world
 from jobctl.db.connection import Database
@@ -61,7 +61,7 @@ class Seed:
         )
         self.github.quota = 1_000_000
         tokens = tuple(self.github.token() for _ in range(self.rng.choice((1, 1, 2))))
-        self.sync = Sync(database, conn, self.github, self.clock, tokens, at_once=self.rng.choice((1, 3)))
+        self.sync = FastSync(database, conn, self.github, self.clock, tokens, at_once=self.rng.choice((1, 3)))
         self.conn = conn
         self.faults: list[str] = []
         self.ends: Counter[str] = Counter()

@@ -13,6 +13,7 @@ from jobctl.cli import (
     retry_command,
     schedule_commands,
     slot_commands,
+    sync_command,
     work_command,
     wrap_command,
 )
@@ -21,6 +22,7 @@ from jobctl.cli.root import root_app
 app = root_app()
 job_commands.add_to(app)
 retry_command.add_to(app)
+sync_command.add_to(app)
 work_command.add_to(app)
 wrap_command.add_to(app)
 app.command("slots", epilog=slot_commands.SLOTS_EXAMPLE)(slot_commands.slots)

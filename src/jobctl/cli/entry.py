@@ -32,6 +32,11 @@ def _app_for(first_word: list[str]) -> typer.Typer:
 
         app = root_app()
         retry_command.add_to(app)
+    elif first_word == ["sync"]:
+        from jobctl.cli import sync_command
+
+        app = root_app()
+        sync_command.add_to(app)
     elif first_word == ["run"]:
         from jobctl.cli import wrap_command
 

@@ -7,7 +7,7 @@ import sys
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 
@@ -58,11 +58,13 @@ def run(
     regains_lock: bool = False,
     counted: str = "records",
     told: Callable[[ScopeReport], list[str]] | None = None,
+    shown: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> RunReport:
     """Run the job and print its report: JSON, a table for a person, or one line on stderr when it failed under cron.
 
     `slot_scope` is the scope that the line in the crontab names, which may stand for several scopes of the run. What a
-    scope has done is `told` in lines of the job's own; `counted` are what its progress counts."""
+    scope has done is `told` in lines of the job's own, and the report's JSON object `shown` as the job makes it;
+    `counted` are what its progress counts."""
     run_id = uuid.uuid4()
     max_runtime_s = seconds("--max-runtime", max_runtime) if max_runtime else settings.max_runtime_of(job)
     require_limits(settings, job, max_runtime_s, within_interval=not wraps_command)
@@ -100,7 +102,7 @@ def run(
             regains_lock=regains_lock,
         )
     )
-    _print(report, output, f"{job} {slot_scope}" if wraps_command else job, told or told_of_records)
+    _print(report, output, f"{job} {slot_scope}" if wraps_command else job, told or told_of_records, shown)
     start_catch_ups(report.catch_up)
     return report
 
@@ -139,9 +141,16 @@ def _progress(output: Output, counted: str) -> Callable[[int, int | None], None]
     return show
 
 
-def _print(report: RunReport, output: Output, name: str, told: Callable[[ScopeReport], list[str]]) -> None:
+def _print(
+    report: RunReport,
+    output: Output,
+    name: str,
+    told: Callable[[ScopeReport], list[str]],
+    shown: Callable[[dict[str, Any]], dict[str, Any]] | None,
+) -> None:
     if output.as_json:
-        render.print_json(report.as_json())
+        document = report.as_json()
+        render.print_json(shown(document) if shown is not None else document)
         return
     error = report.first_error
     if error is not None:

@@ -97,6 +97,7 @@ class _Ask(NamedTuple):
     body: bytes | None = None
     resource: str = "core"
     conditional: bool = True
+    whole: bool = False
     word: str | None = None  # of an App, in place of a credential
 
 
@@ -147,12 +148,13 @@ class Client:
         again = retrying((NoAnswer, ServerTrouble), within_s=AGAIN_WITHIN_S, sleep=self._pause, now=self._now)
         self._asked_again = again(self._asked)
 
-    def get(self, path: str, *, project: str, endpoint: str, conditional: bool = True) -> Page:
+    def get(self, path: str, *, project: str, endpoint: str, conditional: bool = True, whole: bool = False) -> Page:
         """`path` of an endpoint, or a page's `next_url`. `project` is a full name: its owner decides which installation
-        of an App asks, and its lines in the account are its own."""
+        of an App asks, and its lines in the account are its own. `whole`: whatever is known of it, all of it is wanted;
+        its ETag is to keep all the same."""
         url = self.api.follow(self.api.base, path) if "://" in path else self.api.url(path)
         owner = project.partition("/")[0]
-        asked = _Ask("GET", url, project, owner, endpoint, conditional=conditional)
+        asked = _Ask("GET", url, project, owner, endpoint, conditional=conditional, whole=whole)
         answer = self._followed(asked)
         return self._page(asked, answer)
 
@@ -252,7 +254,8 @@ class Client:
         """None: ask again, by then allowed."""
         self._check()
         credential, grant = self._granted(asked)
-        known = self._etags.find(grant.identity, asked.url) if self._etags and asked.conditional else None
+        is_asked_for = self._etags is not None and asked.conditional and not asked.whole
+        known = self._etags.find(grant.identity, asked.url) if self._etags and is_asked_for else None
         self._take_turn(grant, asked)
         self._budget.spend()
         sent_at = self._now()

@@ -1,5 +1,6 @@
 """Store of dev.etags."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
 
@@ -17,9 +18,13 @@ class StoredEtags:
 
     def __init__(self, conn: psycopg.Connection) -> None:
         self._conn = conn
+        self.used: set[tuple[str, str]] = set()
 
     def find(self, identity: str, url: str) -> Kept | None:
-        return find(self._conn, identity, url)
+        found = find(self._conn, identity, url)
+        if found is not None:
+            self.used.add((identity, url))
+        return found
 
 
 FIND = "SELECT identity, url, etag, next_url FROM dev.etags WHERE identity = %(identity)s AND url = %(url)s"
@@ -55,6 +60,19 @@ def stamp(conn: psycopg.Connection, identity: str, url: str) -> bool:
     """It was of use. False: that stands there already, or the row is gone."""
     values = {"identity": identity, "url": url, "stamped_every": STAMPED_EVERY}
     return conn.execute(STAMP, values).rowcount == 1
+
+
+STAMP_ALL = """
+UPDATE dev.etags AS e SET used_at = clock_timestamp()
+FROM unnest(%(identities)s::text[], %(urls)s::text[]) AS used (identity, url)
+WHERE e.identity = used.identity AND e.url = used.url AND e.used_at < clock_timestamp() - %(stamped_every)s
+"""
+
+
+def stamp_all(conn: psycopg.Connection, used: Collection[tuple[str, str]]) -> int:
+    """Identity and URL of each that was of use. How many did not say so already."""
+    values = {"identities": [each[0] for each in used], "urls": [each[1] for each in used]}
+    return conn.execute(STAMP_ALL, {**values, "stamped_every": STAMPED_EVERY}).rowcount
 
 
 # Tokens end and addresses with a date in them are asked for once, so rows are left behind all the time.

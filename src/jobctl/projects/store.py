@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import class_row, scalar_row
@@ -178,3 +179,71 @@ DELETE = "DELETE FROM dev.projects WHERE project_id = %(project_id)s"
 def delete(conn: psycopg.Connection, project_id: int) -> bool:
     """Its names go with it. False: it was gone already."""
     return conn.execute(DELETE, {"project_id": project_id}).rowcount == 1
+
+
+# Those that were brought to their end longest ago, or never, come first.
+TO_SYNC = """
+SELECT project_id, node_id, github_id, full_name, description, default_branch, language, is_private, is_fork,
+    is_archived, stars, created_on_github_at, pushed_at, criticality, team, owner, schedule, active, added_at,
+    updated_at, synced_at, sync_outcome, sync_error_class, sync_error_message
+FROM dev.projects WHERE active ORDER BY synced_at NULLS FIRST, project_id
+"""
+
+
+def to_sync(conn: psycopg.Connection) -> list[Project]:
+    with conn.cursor(row_factory=class_row(Project)) as cursor:
+        return cursor.execute(TO_SYNC).fetchall()
+
+
+SYNCED = """
+UPDATE dev.projects
+SET sync_outcome = %(outcome)s, sync_run_id = %(run_id)s, sync_error_class = %(error_class)s,
+    sync_error_message = %(error_message)s,
+    synced_at = CASE WHEN %(is_complete)s THEN clock_timestamp() ELSE synced_at END
+WHERE project_id = %(project_id)s
+"""
+
+
+def synced(
+    conn: psycopg.Connection,
+    project_id: int,
+    outcome: str,
+    run_id: UUID,
+    *,
+    is_complete: bool,
+    error_class: str | None = None,
+    error_message: str | None = None,
+) -> bool:
+    """What became of it. False: it was removed meanwhile."""
+    values = {
+        "project_id": project_id,
+        "outcome": outcome,
+        "run_id": run_id,
+        "is_complete": is_complete,
+        "error_class": error_class,
+        "error_message": error_message,
+    }
+    return conn.execute(SYNCED, values).rowcount == 1
+
+
+FRESHNESS = """
+SELECT count(*) AS projects, count(synced_at) AS synced,
+    extract(epoch FROM clock_timestamp() - min(synced_at))::float8 AS oldest_s
+FROM dev.projects WHERE active
+"""
+
+
+class Freshness(NamedTuple):
+    """Of the active projects: how many there are, how many were ever brought to their end, and how old the oldest of
+    those is."""
+
+    projects: int
+    synced: int
+    oldest_s: float | None
+
+
+def freshness(conn: psycopg.Connection) -> Freshness:
+    with conn.cursor(row_factory=class_row(Freshness)) as cursor:
+        found = cursor.execute(FRESHNESS).fetchone()
+    assert found is not None
+    return found

@@ -1,7 +1,7 @@
 """Store of ops.job_history and ops.sync_events: what ran, for how long, and how it ended."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -301,6 +301,17 @@ def add_event(
             "fence": fence,
         },
     )
+
+
+PRUNE_EVENTS = """
+DELETE FROM ops.sync_events WHERE event_id IN (
+    SELECT event_id FROM ops.sync_events WHERE job = %(job)s AND at < clock_timestamp() - %(older_than)s
+    ORDER BY event_id LIMIT %(limit)s)
+"""
+
+
+def prune_events(conn: psycopg.Connection, job: str, *, older_than: timedelta, limit: int) -> int:
+    return conn.execute(PRUNE_EVENTS, {"job": job, "older_than": older_than, "limit": limit}).rowcount
 
 
 LAST_RUN = """

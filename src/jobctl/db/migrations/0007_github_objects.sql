@@ -63,7 +63,7 @@ CREATE INDEX issues_closed ON dev.issues (closed_at) WHERE closed_at IS NOT NULL
 
 -- What a pull request has beyond its issue. One that was fetched has a row; the rest is due (issues.detailed_for).
 CREATE TABLE dev.pulls (
-    node_id text COLLATE "C" PRIMARY KEY REFERENCES dev.issues ON DELETE CASCADE,
+    node_id text COLLATE "C" PRIMARY KEY REFERENCES dev.issues ON DELETE CASCADE ON UPDATE CASCADE,
     project_id bigint NOT NULL,
     is_draft boolean NOT NULL,
     merged_at timestamptz,
@@ -83,7 +83,7 @@ CREATE INDEX pulls_merged ON dev.pulls (merged_at) WHERE merged_at IS NOT NULL;
 
 CREATE TABLE dev.reviews (
     node_id text COLLATE "C" PRIMARY KEY,
-    pull_node_id text COLLATE "C" NOT NULL REFERENCES dev.issues ON DELETE CASCADE,
+    pull_node_id text COLLATE "C" NOT NULL REFERENCES dev.issues ON DELETE CASCADE ON UPDATE CASCADE,
     project_id bigint NOT NULL,
     author text,
     author_is_bot boolean NOT NULL DEFAULT false,
@@ -156,4 +156,14 @@ CREATE TABLE dev.sync_cursors (
     position jsonb NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (project_id, stream)
+);
+
+-- The issues that a reconcile has been told of so far: what is known and stands here when all were listed is there
+-- still. Kept in a table so that it goes on after any death; empty between two reconciles.
+CREATE TABLE dev.listed_issues (
+    project_id bigint NOT NULL REFERENCES dev.projects ON DELETE CASCADE,
+    node_id text COLLATE "C" NOT NULL,
+    number bigint NOT NULL,
+    updated_at timestamptz NOT NULL,
+    PRIMARY KEY (project_id, node_id)
 );

@@ -1,0 +1,46 @@
+"""After the projects: what nobody asks for any more is dropped, in batches."""
+
+from collections.abc import Callable, Collection
+from datetime import timedelta
+from typing import Final
+
+import psycopg
+
+from jobctl.github import etag_store
+from jobctl.projects.objects import payloads
+from jobctl.runtime import history
+from jobctl.runtime.run import Run
+from jobctl.settings_sync import SyncSettings
+
+ETAG_DAYS: Final = 30
+BATCH: Final = 5_000
+ALL: Final = 1_000_000_000  # of a dry run, whose one batch is rolled back
+
+
+def clean(
+    run: Run, conn: psycopg.Connection, settings: SyncSettings, used: Collection[tuple[str, str]]
+) -> dict[str, int]:
+    """How many rows of each. `used` are the ETags that were of use, by identity and URL."""
+    with run.effect(conn, wait_for_disk=False):
+        etag_store.stamp_all(conn, used)
+    events = timedelta(days=settings.events_days)
+    kept = timedelta(days=settings.payload_days)
+    unused = timedelta(days=ETAG_DAYS)
+    return {
+        "events_pruned": _all(
+            run, conn, lambda limit: history.prune_events(conn, run.identity.job, older_than=events, limit=limit)
+        ),
+        "etags_pruned": _all(run, conn, lambda limit: etag_store.prune(conn, unused_for=unused, limit=limit)),
+        "payloads_pruned": _all(run, conn, lambda limit: payloads.prune(conn, older_than=kept, limit=limit)),
+    }
+
+
+def _all(run: Run, conn: psycopg.Connection, prune: Callable[[int], int]) -> int:
+    pruned = 0
+    while True:
+        run.stop.check()
+        with run.effect(conn, wait_for_disk=False):
+            batch = prune(ALL if run.dry_run else BATCH)
+        pruned += batch
+        if run.dry_run or batch < BATCH:
+            return pruned

@@ -1,0 +1,142 @@
+"""Keep the projects true to GitHub.
+
+Cron asks daily: what has changed on GitHub in each of the repositories that are followed? Read: GitHub's API,
+dev.projects, dev.sync_cursors, dev.etags. Written: all other tables of dev, in transactions that each hold what one
+page said, its ETag and the cursor.
+
+Running it twice is safe: what did not change is not written, and mostly not even sent (304). So is ending it anywhere:
+the next run goes on at the page where this one ended. One run at a time works on the whole database.
+
+Projects are done several at once, those first that were brought to their end longest ago. One project's failure is its
+outcome and leaves the others alone. What ends the run: credentials that are not accepted, GitHub answering nobody, and
+what ends any run. A limit, the budget and the time end it for now: what is left is the next run's.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+
+from jobctl import clock
+from jobctl.errors import JobctlError
+from jobctl.github.budget import Budget
+from jobctl.github.connect import is_anonymous, open_client
+from jobctl.github.etag_store import StoredEtags
+from jobctl.jobs.sync import cleaning
+from jobctl.jobs.sync.doing import Doing, Done
+from jobctl.jobs.sync.session import Choice, OutOfTime
+from jobctl.jobs.sync.telling import told
+from jobctl.projects import store
+from jobctl.projects.project import Project
+from jobctl.runtime.outcome import Outcome
+from jobctl.runtime.run import Run
+from jobctl.settings import Settings
+
+SILENT_IN_A_ROW = 3  # projects for each thread, that GitHub gave no answer for: it is down
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Without `names`, all active projects. No request is sent after `until`, by clock.monotonic."""
+
+    settings: Settings
+    until: float
+    names: Sequence[str] = ()
+    since: datetime | None = None
+    full: bool = False
+    budget: int | None = None
+
+
+def sync(run: Run, options: Options) -> Outcome:
+    """Sync the projects, clean up, and tell what became of each."""
+    return _Sync(run, options).outcome()
+
+
+class _Sync:
+    """One run, with what became of its projects so far."""
+
+    def __init__(self, run: Run, options: Options) -> None:
+        self._run = run
+        self._options = options
+        self._done: list[Done] = []
+        self._error: JobctlError | None = None
+        self._silent = 0
+        self._budget = Budget(options.budget)
+
+    def outcome(self) -> Outcome:
+        run = self._run
+        with ExitStack() as stack:
+            conn = stack.enter_context(run.connect("sync"))
+            etags = StoredEtags(stack.enter_context(run.connect("etags")))
+            projects = self._projects(conn)
+            client = stack.enter_context(
+                open_client(
+                    self._options.settings,
+                    until=self._options.until,
+                    sleep=run.stop.event.wait,
+                    check=self._check,
+                    etags=etags,
+                    budget=self._budget,
+                )
+            )
+            settings = self._options.settings
+            choice = Choice(
+                settings.sync_settings, self._options.full, self._options.since, has_token=not is_anonymous(settings)
+            )
+            self._sync_all(Doing(run, client, choice), projects)
+            cleaned: dict[str, int] = {}
+            if self._error is None:
+                cleaned = cleaning.clean(run, conn, settings.sync_settings, etags.used)
+            freshness = store.freshness(conn)
+        return told(self._done, len(projects), client.account, freshness, cleaned, self._error, choice)
+
+    def _projects(self, conn: psycopg.Connection) -> list[Project]:
+        if not self._options.names:
+            return store.to_sync(conn)
+        named = {one.project_id: one for one in (store.require(conn, name) for name in self._options.names)}
+        return list(named.values())
+
+    def _check(self) -> None:
+        """Raises when nothing more is to be asked."""
+        self._run.stop.check()
+        if self._error is not None:
+            raise self._error
+        if clock.monotonic() > self._options.until:
+            raise OutOfTime("the run's time is up", hint="the next run goes on from here")
+
+    def _sync_all(self, doing: Doing, projects: Sequence[Project]) -> None:
+        at_once = min(self._options.settings.sync_settings.projects_at_once, max(1, len(projects)))
+        with ThreadPoolExecutor(at_once, thread_name_prefix="sync") as pool:
+            futures = [pool.submit(self._unless_ended(doing.sync), project) for project in projects]
+            for future in as_completed(futures):
+                self._take(future, at_once)
+                self._run.progress(len(self._done), len(projects))
+
+    def _unless_ended(self, sync_one: Callable[[Project], Done]) -> Callable[[Project], Done | None]:
+        def begun(project: Project) -> Done | None:
+            try:
+                self._check()
+            except JobctlError:
+                return None
+            return sync_one(project)
+
+        return begun
+
+    def _take(self, future: "Future[Done | None]", at_once: int) -> None:
+        """Note what became of a project, and whether that ends the run."""
+        try:
+            done = future.result()
+        except JobctlError as error:
+            self._error = self._error or self._run.stop.reason or error
+            return
+        if done is None:
+            self._error = self._error or self._run.stop.reason
+            return
+        self._done.append(done)
+        self._silent = self._silent + 1 if done.is_silent else 0
+        done.tell(self._run)
+        if self._silent >= SILENT_IN_A_ROW * at_once and done.error is not None and self._error is None:
+            self._error = done.error
