@@ -35,6 +35,7 @@ from bench_github_truth import Commit, Issue, Repo, Truth
 
 DOCUMENTATION = "https://docs.github.com/rest"
 ANONYMOUS = ""
+EVERYTHING = "*"
 HOUR = 3_600
 _T = TypeVar("_T")
 
@@ -274,7 +275,7 @@ class GitHub:
         self.installations: dict[int, str] = {}
         self._tokens: dict[str, float | None] = {}  # and until when each holds
         self._quotas: dict[tuple[str, str], _Quota] = {}
-        self._allowed_from: dict[str, float] = {}
+        self._allowed_from: dict[tuple[str, str], float] = {}  # by token and resource
         self._limits: list[Mix] = []
         self._plans: list[_Plan] = []
         self._statistics_asked: dict[int, int] = {}
@@ -350,22 +351,25 @@ class GitHub:
         now = self.clock()
         if asked.token and not self._is_accepted(asked.token) and not asked.path.startswith("/app"):
             return self._dated(error_reply(401, "Bad credentials"), now)
-        if now < self._allowed_from.get(asked.token, now) - 0.001:
+        resource = "graphql" if asked.path == "/graphql" else "core"
+        allowed_from = max(self._allowed_from.get((asked.token, each), now) for each in (EVERYTHING, resource))
+        if now < allowed_from - 0.001:
             asked.is_early = True
-            return self._dated(self._told_again(asked.token, now), now)
+            return self._dated(self._told_again(allowed_from - now), now)
         if self._limits:
             mix = self._limits.pop(0)
             limited = mix(self, now)
             is_told = "Retry-After" in limited.reply.headers or "x-ratelimit-remaining" in limited.reply.headers
             self.untold_in_a_row = 0 if is_told else self.untold_in_a_row + 1
-            self._allowed_from[asked.token] = limited.allowed_from
+            # A quota is a resource's own; haste is held against all of them.
+            spent = resource if "x-ratelimit-remaining" in limited.reply.headers else EVERYTHING
+            self._allowed_from[asked.token, spent] = limited.allowed_from
             return self._dated(limited.reply, now)
         self.untold_in_a_row = 0
-        resource = "graphql" if asked.path == "/graphql" else "core"
         quota = self._quota_of(asked.token, resource, now)
         limit = self._limit_for(asked.token)
         if quota.used >= limit and asked.path != "/rate_limit":
-            self._allowed_from[asked.token] = quota.reset_at
+            self._allowed_from[asked.token, resource] = quota.reset_at
             return self._dated(error_reply(403, PRIMARY, **self._rate(quota, limit, resource)), now)
         reply, cost = self._answered(asked)
         reply = self._conditional(asked, reply)
@@ -375,8 +379,7 @@ class GitHub:
         reply = replace(reply, headers=told | reply.headers)
         return self._dated(self._faulty(asked, reply), now)
 
-    def _told_again(self, token: str, now: float) -> Reply:
-        seconds = self._allowed_from[token] - now
+    def _told_again(self, seconds: float) -> Reply:
         return error_reply(403, SECONDARY, LIMITS_PAGE, Retry_After=str(int(seconds) + 1))
 
     def _dated(self, reply: Reply, now: float) -> Reply:
