@@ -223,7 +223,10 @@ def _history_faults(report: Mapping[str, Any], variables: Mapping[str, str], *, 
     from jobctl.cli.session import open_database
     from jobctl.runtime import history
 
-    said = {scope["scope"]: None if dry_run else scope["status"] for scope in report["scopes"]}
+    runs: list[Mapping[str, Any]] = report["scopes"]
+    if any("outcome" in scope for scope in runs):  # parts of the one run that there was
+        runs = [{"scope": "", "status": report["status"]}]
+    said = {scope["scope"]: None if dry_run else scope["status"] for scope in runs}
     try:
         with open_database(_settings(variables)).connect() as conn:
             run_id = UUID(report["run_id"])

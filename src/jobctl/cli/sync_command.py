@@ -139,7 +139,7 @@ def _by_endpoint(scope: "ScopeReport") -> list[str]:
     evidence: dict[str, Any] = dict(scope.evidence or {})
     quota: dict[str, Any] = evidence.get("quota") or {}
     return [
-        f"    {each['endpoint']}: {each['requests']:,} requests, {each['not_modified']:,} not modified, "
+        f"    {each['endpoint']}: {each['requests']:,} requests, {each['unchanged']:,} not modified, "
         f"{each['quota']:,} quota, {each['points']:,} points"
         for each in quota.get("endpoints", ())
     ]

@@ -8,7 +8,7 @@ import psycopg
 
 from jobctl import clock
 from jobctl.db.sqlstate import explain, is_conflict, is_connection_lost
-from jobctl.errors import ConfigurationError, DatabaseUnavailable, JobctlError, LockLost
+from jobctl.errors import EXIT_DONE, ConfigurationError, DatabaseUnavailable, JobctlError, LockLost, exit_code_of
 from jobctl.github.account import Spent
 from jobctl.github.client import Client
 from jobctl.github.failures import CredentialsRefused, GitHubError, NoAnswer, Outcome, ServerTrouble
@@ -78,6 +78,7 @@ class Done:
             "scope": self.name,
             "status": "failed" if self.outcome in PARTS_FAILED else "completed",
             "outcome": str(self.outcome),
+            "exit_code": exit_code_of(error) if error is not None and self.outcome in PARTS_FAILED else EXIT_DONE,
             "was": self.was if self.was != self.name else None,
             "counts": dict(self.counts),
             "requests": self.spent.requests,

@@ -101,7 +101,7 @@ def _quota(account: Account) -> dict[str, object]:
 def _spent(spent: Spent) -> dict[str, object]:
     return {
         "requests": spent.requests,
-        "not_modified": spent.unchanged,
+        "unchanged": spent.unchanged,
         "quota": spent.quota,
         "points": spent.points,
         "limited": spent.limited,
