@@ -503,6 +503,8 @@ class GitHub:
         if kind == "issues" and number in repo.deleted:
             return error_reply(410, "This issue was deleted")
         issue = repo.issues.get(number)
+        if kind == "issues" and not repo.has_issues and (issue is None or issue.pull is None):
+            return error_reply(410, "Issues are disabled for this repo")
         if issue is None or (kind == "pulls" and issue.pull is None):
             return error_reply(404, "Not Found")
         if kind == "issues" and rest == "/comments":
