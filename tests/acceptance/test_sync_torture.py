@@ -12,13 +12,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
 
 from bench_github import Asked, GitHub, Reply, leads_to, redirects_to
 from bench_runs import Base, NewRunner, Runner, size
-from bench_sync_torture import EMPTY, FastClock, FastSync, follow, seeds, untyped
+from bench_sync_torture import EMPTY, FastClock, FastSync, content_hash, follow, seeds, untyped
 from bench_sync_truth import differences, removed_alive
 from bench_sync_world import Storm, World, make_world
 from jobctl.db.connection import Database
@@ -94,7 +95,10 @@ class Seed:
                 self.sync.most_wait_s = rng.choice((30.0, 7_200.0))
                 self._plan_an_end(storm)
                 budget = rng.choice((None, None, rng.randint(1, 60)))
-                self._sync(full=rng.random() < 0.3, budget=budget)
+                names = (rng.choice(self._known()),) if rng.random() < 0.15 else ()
+                if rng.random() < 0.15:
+                    self._rehearse()
+                self._sync(full=rng.random() < 0.3, budget=budget, names=names)
                 self.faults += removed_alive(self.conn, self.world.truth)
                 self.clock.sleep(4_000.0)  # the next run knows nothing of a limit that has ended this one
             storm.on_request = None
@@ -115,9 +119,22 @@ class Seed:
 
         storm.on_request = count
 
-    def _sync(self, *, full: bool, budget: int | None = None) -> None:
+    def _rehearse(self) -> None:
+        """A dry run, which leaves everything as it is."""
+        before = content_hash(self.conn)
+        self._sync(dry_run=True)
+        self.clock.sleep(4_000.0)
+        for old, new in zip(before, content_hash(self.conn), strict=True):
+            if old != new:
+                self.faults.append(f"a dry run wrote {new.partition(' ')[0]}")
+
+    def _known(self) -> list[str]:
+        """Names as the tables have them by now."""
+        return [row[0] for row in self.conn.execute("SELECT full_name FROM dev.projects")]
+
+    def _sync(self, **options: Any) -> None:
         try:
-            outcome = self.sync(full=full, budget=budget)
+            outcome = self.sync(**options)
         except (JobctlError, psycopg.OperationalError) as error:
             self.ends[type(error).__name__] += 1
             return
