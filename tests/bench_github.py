@@ -14,6 +14,7 @@ between two pages.
 import base64
 import gzip
 import hashlib
+import heapq
 import json
 import random
 import re
@@ -714,13 +715,17 @@ class GitHub:
 
 
 def _history(head: Commit) -> list[Commit]:
-    """From the newest on."""
-    found: list[Commit] = []
-    each: Commit | None = head
-    while each is not None:
-        found.append(each)
-        each = each.parent
-    return found
+    """From the newest on, as git lists it: by time, and none before what it is a parent of."""
+    found: dict[str, Commit] = {}
+    waiting = [(-head.at.timestamp(), 0, head)]
+    numbers = count(1)
+    while waiting:
+        each = heapq.heappop(waiting)[2]
+        if each.sha not in found:
+            found[each.sha] = each
+            for parent in each.parents:
+                heapq.heappush(waiting, (-parent.at.timestamp(), next(numbers), parent))
+    return list(found.values())
 
 
 def _moment(text: str) -> datetime:

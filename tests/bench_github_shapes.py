@@ -338,7 +338,7 @@ def commit(api: str, repo: Repo, of: Commit) -> Shape:
         "comments_url": f"{url}/comments",
         "author": account(api, of.author),
         "committer": account(api, of.author),
-        "parents": [_parent(api, repo, of.parent)] if of.parent is not None else [],
+        "parents": [_parent(api, repo, each) for each in of.parents],
     }
 
 

@@ -87,6 +87,11 @@ class Commit:
     at: datetime
     parent: "Commit | None" = None
     written_at: datetime | None = None
+    merged: "Commit | None" = None  # the second parent of a merge
+
+    @property
+    def parents(self) -> "list[Commit]":
+        return [each for each in (self.parent, self.merged) if each is not None]
 
     @property
     def authored_at(self) -> datetime:

@@ -13,6 +13,7 @@ from bench_ingest import identity
 from bench_sync_truth import differences
 from jobctl import clock
 from jobctl.db.connection import Database
+from jobctl.github.client import Client
 from jobctl.jobs.sync import job
 from jobctl.jobs.sync.job import Options
 from jobctl.jobs.sync.repository import facts_of
@@ -37,7 +38,6 @@ class Sync:
     stop: Stop = field(default_factory=Stop)
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list[tuple[str, dict[str, object]]])
     asked: list[str] = field(default_factory=list[str])
-    progress: list[tuple[int, int | None]] = field(default_factory=list[tuple[int, int | None]])
 
     def follow(self, *names: str) -> None:
         """As `jobctl project add` does it."""
@@ -58,7 +58,6 @@ class Sync:
             assert isinstance(taken, Grant)
             grant = taken
         self.events.clear()
-        self.progress.clear()
         before = len(self.github.requests)
         run = Run(
             identity=who,
@@ -69,7 +68,6 @@ class Sync:
             dry_run=dry_run,
             now=clock.utc_now(),
             record_event=self._note,
-            progress=self._seen,
         )
         settings = Settings(
             data_dir=Path("/nonexistent"),
@@ -86,9 +84,6 @@ class Sync:
     def _note(self, level: str, event: str, fields: dict[str, object]) -> None:
         self.events.append((event, fields))
 
-    def _seen(self, done: int, total: int | None) -> None:
-        self.progress.append((done, total))
-
     def differences(self) -> list[str]:
         return differences(self.conn, self.github.truth)
 
@@ -100,6 +95,10 @@ class Sync:
         row = self.conn.execute(f"SELECT count(*) FROM dev.{table}".encode()).fetchone()
         assert row is not None
         return row[0]
+
+
+def no_pause(client: Client, seconds: float) -> None:
+    """In place of Client._pause: nobody waits."""
 
 
 def counted(outcome: Outcome) -> dict[str, int]:

@@ -1,12 +1,16 @@
-"""The fixtures of the tests that ingest in this process: a branch of their own, and the job over it."""
+"""The fixtures of the tests that ingest in this process: a branch of their own, and the job over it; and of those that
+sync: a GitHub, a project, and the job over it."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from bench_github import GitHub
+from bench_github_truth import Repo
 from bench_ingest import FIELD_MAP, Ingest, NewSource, Source
+from bench_sync import Sync
 from jobctl.db.connection import Database
 
 
@@ -32,3 +36,25 @@ def source(make_source: NewSource) -> Source:
 @pytest.fixture
 def ingest(database: Database, conn: psycopg.Connection) -> Ingest:
     return Ingest(database, conn)
+
+
+@pytest.fixture
+def github() -> Generator[GitHub, None, None]:
+    with GitHub() as made:
+        made.truth.repo("octo/cat")
+        yield made
+
+
+@pytest.fixture
+def sync(database: Database, conn: psycopg.Connection, github: GitHub) -> Sync:
+    """The job over the project octo/cat."""
+    made = Sync(database, conn, github, github.token())
+    made.follow("octo/cat")
+    return made
+
+
+@pytest.fixture
+def cat(github: GitHub) -> Repo:
+    repo = github.truth.named("octo/cat")
+    assert repo is not None
+    return repo

@@ -79,18 +79,23 @@ def sync(
     changed_since = past("--since", since, clock.utc_now(), settings.timezone) if since else None
 
     def work(run: run_command.Run) -> run_command.Outcome:
+        from jobctl.cli.sync_progress import watching
         from jobctl.jobs.sync import job
 
-        options = job.Options(
-            settings=settings,
-            until=clock.monotonic() + max_runtime_s * settings.soft_limit_share,
-            names=names,
-            since=changed_since,
-            full=full,
-            budget=budget,
-        )
-        return job.sync(run, options)
+        until = clock.monotonic() + max_runtime_s * settings.soft_limit_share
+        with watching(output.to_a_person and sys.stderr.isatty()) as watch:
+            options = job.Options(
+                settings=settings,
+                until=until,
+                names=names,
+                since=changed_since,
+                full=full,
+                budget=budget,
+                watch=watch,
+            )
+            return job.sync(run, options)
 
+    output = run_command.Output(as_json=json, verbose=verbose, quiet=quiet)
     report = run_command.run(
         JOB,
         work,
@@ -101,7 +106,7 @@ def sync(
         slot_scope="",
         is_scheduled=scheduled,
         correlation_id=correlation_id,
-        output=run_command.Output(as_json=json, verbose=verbose, quiet=quiet),
+        output=output,
         counted="projects",
         told=told_of_projects,
         shown=by_project,

@@ -1,6 +1,8 @@
 """Store of dev.etags."""
 
-from collections.abc import Collection
+import threading
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
@@ -14,14 +16,26 @@ STAMPED_EVERY: Final = timedelta(days=1)
 
 
 class StoredEtags:
-    """Reads for a client, over a connection of its own; psycopg lets one thread after the other use it."""
+    """Reads for a client, over the connection that each thread has at hand. `used` are identity and URL of all that
+    were found."""
 
-    def __init__(self, conn: psycopg.Connection) -> None:
+    def __init__(self, conn: psycopg.Connection | None = None) -> None:
         self._conn = conn
+        self._here = threading.local()
         self.used: set[tuple[str, str]] = set()
 
+    @contextmanager
+    def over(self, conn: psycopg.Connection) -> Generator[None, None, None]:
+        """Meanwhile this thread reads over this one."""
+        self._here.conn = conn
+        try:
+            yield
+        finally:
+            self._here.conn = None
+
     def find(self, identity: str, url: str) -> Kept | None:
-        found = find(self._conn, identity, url)
+        conn: psycopg.Connection | None = getattr(self._here, "conn", None) or self._conn
+        found = find(conn, identity, url) if conn is not None else None
         if found is not None:
             self.used.add((identity, url))
         return found

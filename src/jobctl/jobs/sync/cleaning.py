@@ -21,16 +21,19 @@ def clean(
     run: Run, conn: psycopg.Connection, settings: SyncSettings, used: Collection[tuple[str, str]]
 ) -> dict[str, int]:
     """How many rows of each. `used` are the ETags that were of use, by identity and URL."""
-    with run.effect(conn, wait_for_disk=False):
-        etag_store.stamp_all(conn, used)
     events = timedelta(days=settings.events_days)
     kept = timedelta(days=settings.payload_days)
     unused = timedelta(days=ETAG_DAYS)
+
+    def prune_etags(limit: int) -> int:
+        etag_store.stamp_all(conn, used)
+        return etag_store.prune(conn, unused_for=unused, limit=limit)
+
     return {
         "events_pruned": _all(
             run, conn, lambda limit: history.prune_events(conn, run.identity.job, older_than=events, limit=limit)
         ),
-        "etags_pruned": _all(run, conn, lambda limit: etag_store.prune(conn, unused_for=unused, limit=limit)),
+        "etags_pruned": _all(run, conn, prune_etags),
         "payloads_pruned": _all(run, conn, lambda limit: payloads.prune(conn, older_than=kept, limit=limit)),
     }
 

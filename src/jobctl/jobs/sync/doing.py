@@ -11,6 +11,7 @@ from jobctl.db.sqlstate import explain, is_conflict, is_connection_lost
 from jobctl.errors import EXIT_DONE, ConfigurationError, DatabaseUnavailable, JobctlError, LockLost, exit_code_of
 from jobctl.github.account import Spent
 from jobctl.github.client import Client
+from jobctl.github.etag_store import StoredEtags
 from jobctl.github.failures import CredentialsRefused, GitHubError, NoAnswer, Outcome, ServerTrouble
 from jobctl.jobs.sync import project as steps
 from jobctl.jobs.sync.session import Choice, OutOfTime, Session
@@ -94,9 +95,10 @@ class Done:
 class Doing:
     """For all threads."""
 
-    def __init__(self, run: Run, client: Client, choice: Choice) -> None:
+    def __init__(self, run: Run, client: Client, etags: StoredEtags, choice: Choice) -> None:
         self._run = run
         self._client = client
+        self._etags = etags
         self._choice = choice
 
     def sync(self, project: Project) -> Done:
@@ -107,23 +109,24 @@ class Doing:
         try:
             (self._synced if self._run.dry_run else again(self._synced))(project, done)
         except Exception as error:  # whatever one project meets is its outcome
-            self._run.stop.check()
             known = explain(error) if isinstance(error, psycopg.Error) else error
+            known = self._run.stop.reason or known
             if isinstance(known, FATAL):
                 raise known from error
             if not isinstance(known, JobctlError):
                 known = JobctlError(f"{type(error).__name__}: {error}")
             done.error = known
-            done.outcome = _outcome_of(known)
+            done.outcome = Outcome.LIMITED if known is self._run.stop.reason else _outcome_of(known)
         done.spent = self._client.account.total(done.was)
         if done.was != done.name:
             done.spent.add(self._client.account.total(done.name))
         done.duration_ms = clock.ms_since(started)
-        self._note(project, done)
+        if not self._run.stop.is_hurried:
+            self._note(project, done)
         return done
 
     def _synced(self, project: Project, done: Done) -> None:
-        with self._run.connect("sync") as conn:
+        with self._run.connect("project") as conn, self._etags.over(conn):
             session = Session(self._run, conn, self._client, project, self._choice)
             try:
                 with session.rehearsing():
@@ -143,7 +146,7 @@ class Doing:
         if self._run.dry_run:
             return
         error = done.error
-        with self._run.connect("sync") as conn, self._run.effect(conn, wait_for_disk=False):
+        with self._run.connect("project") as conn, self._run.effect(conn, wait_for_disk=False):
             store.synced(
                 conn,
                 project.project_id,

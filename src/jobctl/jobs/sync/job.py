@@ -14,11 +14,8 @@ what ends any run. A limit, the budget and the time end it for now: what is left
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-
-import psycopg
 
 from jobctl import clock
 from jobctl.errors import JobctlError
@@ -29,6 +26,7 @@ from jobctl.jobs.sync import cleaning
 from jobctl.jobs.sync.doing import Doing, Done
 from jobctl.jobs.sync.session import Choice, OutOfTime
 from jobctl.jobs.sync.telling import told
+from jobctl.jobs.sync.watching import Nobody, Watch
 from jobctl.projects import store
 from jobctl.projects.project import Project
 from jobctl.runtime.outcome import Outcome
@@ -48,6 +46,7 @@ class Options:
     since: datetime | None = None
     full: bool = False
     budget: int | None = None
+    watch: Watch = field(default_factory=Nobody)
 
 
 def sync(run: Run, options: Options) -> Outcome:
@@ -64,40 +63,40 @@ class _Sync:
         self._done: list[Done] = []
         self._error: JobctlError | None = None
         self._silent = 0
-        self._budget = Budget(options.budget)
 
     def outcome(self) -> Outcome:
-        run = self._run
-        with ExitStack() as stack:
-            conn = stack.enter_context(run.connect("sync"))
-            etags = StoredEtags(stack.enter_context(run.connect("etags")))
-            projects = self._projects(conn)
-            client = stack.enter_context(
-                open_client(
-                    self._options.settings,
-                    until=self._options.until,
-                    sleep=run.stop.event.wait,
-                    check=self._check,
-                    etags=etags,
-                    budget=self._budget,
-                )
-            )
-            settings = self._options.settings
-            choice = Choice(
-                settings.sync_settings, self._options.full, self._options.since, has_token=not is_anonymous(settings)
-            )
-            self._sync_all(Doing(run, client, choice), projects)
-            cleaned: dict[str, int] = {}
+        run, settings, etags = self._run, self._options.settings, StoredEtags()
+        projects = self._projects()
+        choice = Choice(
+            settings.sync_settings,
+            self._options.full,
+            self._options.since,
+            has_token=not is_anonymous(settings),
+            watch=self._options.watch,
+        )
+        asked = open_client(
+            settings,
+            until=self._options.until,
+            sleep=run.stop.event.wait,
+            check=self._check,
+            etags=etags,
+            budget=Budget(self._options.budget),
+        )
+        with asked as client:
+            self._sync_all(Doing(run, client, etags, choice), projects)
+        cleaned: dict[str, int] = {}
+        with run.connect("sync") as conn:
             if self._error is None:
                 cleaned = cleaning.clean(run, conn, settings.sync_settings, etags.used)
             freshness = store.freshness(conn)
         return told(self._done, len(projects), client.account, freshness, cleaned, self._error, choice)
 
-    def _projects(self, conn: psycopg.Connection) -> list[Project]:
-        if not self._options.names:
-            return store.to_sync(conn)
-        named = {one.project_id: one for one in (store.require(conn, name) for name in self._options.names)}
-        return list(named.values())
+    def _projects(self) -> list[Project]:
+        with self._run.connect("sync") as conn:
+            if not self._options.names:
+                return store.to_sync(conn)
+            named = {one.project_id: one for one in (store.require(conn, name) for name in self._options.names)}
+            return list(named.values())
 
     def _check(self) -> None:
         """Raises when nothing more is to be asked."""
@@ -108,12 +107,12 @@ class _Sync:
             raise OutOfTime("the run's time is up", hint="the next run goes on from here")
 
     def _sync_all(self, doing: Doing, projects: Sequence[Project]) -> None:
+        self._options.watch.all(len(projects))
         at_once = min(self._options.settings.sync_settings.projects_at_once, max(1, len(projects)))
         with ThreadPoolExecutor(at_once, thread_name_prefix="sync") as pool:
             futures = [pool.submit(self._unless_ended(doing.sync), project) for project in projects]
             for future in as_completed(futures):
                 self._take(future, at_once)
-                self._run.progress(len(self._done), len(projects))
 
     def _unless_ended(self, sync_one: Callable[[Project], Done]) -> Callable[[Project], Done | None]:
         def begun(project: Project) -> Done | None:
@@ -135,8 +134,10 @@ class _Sync:
         if done is None:
             self._error = self._error or self._run.stop.reason
             return
+        self._error = self._error or self._run.stop.reason
         self._done.append(done)
         self._silent = self._silent + 1 if done.is_silent else 0
+        self._options.watch.end(done.was, done.outcome)
         done.tell(self._run)
         if self._silent >= SILENT_IN_A_ROW * at_once and done.error is not None and self._error is None:
             self._error = done.error

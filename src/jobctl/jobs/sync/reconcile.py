@@ -1,8 +1,8 @@
 """Once in a while: is every issue that is known still there, and is every one that is there known?
 
 A deleted or transferred issue is in no list of changes. So all ids are listed, which costs a point for a hundred; what
-is known and not listed is asked for by its number, and only what GitHub says of that one issue removes it: 404 or 410
-while the repository itself answers, or an answer from another repository. A limit, a 403 or anything else removes
+is known and not listed is asked for by its number, and only what GitHub says of that one issue removes it: 410, 404
+while the repository itself answers still, or an answer from another repository. A limit, a 403 or anything else removes
 nothing. A removed issue's row stays, as a tombstone.
 
 What was listed is kept in a table until all is, so that this goes on after any death.
@@ -64,10 +64,10 @@ def is_due(session: Session) -> bool:
 
 
 def begin(session: Session, *, is_due: bool) -> None:
-    """Whether it is due now; a first load needs none, but the time from then on counts."""
+    """`is_due`: from its beginning, in this run. A first load needs none, but the time from then on counts."""
     cursor = session.cursor(STREAM)
     if is_due:
-        wanted = {**cursor, "due": True}
+        wanted = {"done_at": cursor.get("done_at"), "due": True}
     elif not cursor:
         wanted = {"done_at": session.run.now.isoformat()}
     else:
@@ -167,6 +167,8 @@ def _judge(session: Session, known: Known) -> None:
     except Gone as error:
         if error.status not in (404, 410):
             raise
+        if error.status == 404:
+            following.follow(session)  # which raises when it is the whole repository that cannot be seen any more
         _bury(session, known, "deleted", None)
         return
     of = object_of(page.data if page.found is Found.DATA else None, path)

@@ -17,6 +17,7 @@ import psycopg
 
 from jobctl.errors import JobctlError
 from jobctl.github.client import Client, GraphQL, Page
+from jobctl.jobs.sync.watching import Nobody, Watch
 from jobctl.projects.objects import cursors
 from jobctl.projects.objects.upsert import Written
 from jobctl.projects.project import Project
@@ -36,6 +37,7 @@ class Choice(NamedTuple):
     full: bool = False
     since: datetime | None = None
     has_token: bool = True
+    watch: Watch = Nobody()
 
 
 class Session:
@@ -44,6 +46,7 @@ class Session:
         self.conn = conn
         self.client = client
         self.project = project
+        self.was = project.full_name  # when the run began
         self.choice = choice
         self.counts: Counter[str] = Counter()
         self.processed: Counter[str] = Counter()  # rows, by step
@@ -90,6 +93,7 @@ class Session:
                 yield made
         self.counts.update(made.counts)
         self.processed[self.step] += made.rows
+        self.choice.watch.step(self.was, self.step, self.processed[self.step])
 
     def cursor(self, stream: str) -> Mapping[str, Any]:
         return cursors.get(self.conn, self.project.project_id, stream)
