@@ -36,6 +36,7 @@ from bench_github_truth import Commit, Issue, Repo, Truth
 
 DOCUMENTATION = "https://docs.github.com/rest"
 ANONYMOUS = ""
+EVERYTHING = "*"
 HOUR = 3_600
 _T = TypeVar("_T")
 
@@ -275,7 +276,7 @@ class GitHub:
         self.installations: dict[int, str] = {}
         self._tokens: dict[str, float | None] = {}  # and until when each holds
         self._quotas: dict[tuple[str, str], _Quota] = {}
-        self._allowed_from: dict[str, float] = {}
+        self._allowed_from: dict[tuple[str, str], float] = {}  # by token and resource
         self._limits: list[Mix] = []
         self._plans: list[_Plan] = []
         self._statistics_asked: dict[int, int] = {}
@@ -351,22 +352,25 @@ class GitHub:
         now = self.clock()
         if asked.token and not self._is_accepted(asked.token) and not asked.path.startswith("/app"):
             return self._dated(error_reply(401, "Bad credentials"), now)
-        if now < self._allowed_from.get(asked.token, now) - 0.001:
+        resource = "graphql" if asked.path == "/graphql" else "core"
+        allowed_from = max(self._allowed_from.get((asked.token, each), now) for each in (EVERYTHING, resource))
+        if now < allowed_from - 0.001:
             asked.is_early = True
-            return self._dated(self._told_again(asked.token, now), now)
+            return self._dated(self._told_again(allowed_from - now), now)
         if self._limits:
             mix = self._limits.pop(0)
             limited = mix(self, now)
             is_told = "Retry-After" in limited.reply.headers or "x-ratelimit-remaining" in limited.reply.headers
             self.untold_in_a_row = 0 if is_told else self.untold_in_a_row + 1
-            self._allowed_from[asked.token] = limited.allowed_from
+            # A quota is a resource's own; haste is held against all of them.
+            spent = resource if "x-ratelimit-remaining" in limited.reply.headers else EVERYTHING
+            self._allowed_from[asked.token, spent] = limited.allowed_from
             return self._dated(limited.reply, now)
         self.untold_in_a_row = 0
-        resource = "graphql" if asked.path == "/graphql" else "core"
         quota = self._quota_of(asked.token, resource, now)
         limit = self._limit_for(asked.token)
         if quota.used >= limit and asked.path != "/rate_limit":
-            self._allowed_from[asked.token] = quota.reset_at
+            self._allowed_from[asked.token, resource] = quota.reset_at
             return self._dated(error_reply(403, PRIMARY, **self._rate(quota, limit, resource)), now)
         reply, cost = self._answered(asked)
         reply = self._conditional(asked, reply)
@@ -376,8 +380,7 @@ class GitHub:
         reply = replace(reply, headers=told | reply.headers)
         return self._dated(self._faulty(asked, reply), now)
 
-    def _told_again(self, token: str, now: float) -> Reply:
-        seconds = self._allowed_from[token] - now
+    def _told_again(self, seconds: float) -> Reply:
         return error_reply(403, SECONDARY, LIMITS_PAGE, Retry_After=str(int(seconds) + 1))
 
     def _dated(self, reply: Reply, now: float) -> Reply:
@@ -475,8 +478,8 @@ class GitHub:
             return json_reply(451, told)
         if rest == "":
             return json_reply(200, shapes.repository(self.url, repo, full=True))
-        if match := re.fullmatch(r"/(issues|pulls)/(\d+)(/reviews)?", rest):
-            return self._one(asked, repo, match[1], int(match[2]), reviews=match[3] is not None)
+        if match := re.fullmatch(r"/(issues|pulls)/(\d+)(/reviews|/comments)?", rest):
+            return self._one(asked, repo, match[1], int(match[2]), match[3] or "")
         lists: dict[str, Callable[[Asked, Repo], Reply]] = {
             "/issues": self._issues,
             "/pulls": self._pulls,
@@ -493,7 +496,7 @@ class GitHub:
         make = lists.get(rest)
         return make(asked, repo) if make is not None else error_reply(404, "Not Found")
 
-    def _one(self, asked: Asked, repo: Repo, kind: str, number: int, *, reviews: bool) -> Reply:
+    def _one(self, asked: Asked, repo: Repo, kind: str, number: int, rest: str) -> Reply:
         if kind == "issues" and number in repo.transferred:
             to, there = repo.transferred[number]
             url = f"{self.url}/repositories/{to.id}/issues/{there}"
@@ -501,11 +504,16 @@ class GitHub:
         if kind == "issues" and number in repo.deleted:
             return error_reply(410, "This issue was deleted")
         issue = repo.issues.get(number)
+        if kind == "issues" and not repo.has_issues and (issue is None or issue.pull is None):
+            return error_reply(410, "Issues are disabled for this repo")
         if issue is None or (kind == "pulls" and issue.pull is None):
             return error_reply(404, "Not Found")
+        if kind == "issues" and rest == "/comments":
+            keys = [(each.created_at.isoformat(), each.id) for each in issue.thread]
+            return self._page(asked, issue.thread, keys, lambda each: shapes.comment(self.url, repo, issue, each))
         if kind == "issues":
             return json_reply(200, shapes.issue(self.url, repo, issue))
-        if not reviews or issue.pull is None:
+        if rest != "/reviews" or issue.pull is None:
             return json_reply(200, shapes.pull(self.url, repo, issue, full=True))
         found = issue.pull.reviews
         keys = [(each.submitted_at.isoformat(), each.id) for each in found]

@@ -328,7 +328,8 @@ def _number_of(pulls: bool) -> _Field:
 
 def _items_of(pulls: bool) -> _Field:
     def find(graph: GraphQL, repo: Repo, field: Selected) -> Any:
-        found = [issue for issue in repo.issues.values() if (issue.pull is not None) == pulls]
+        is_there = pulls or repo.has_issues
+        found = [issue for issue in repo.issues.values() if is_there and (issue.pull is not None) == pulls]
         filters: Mapping[str, Any] = field.arguments.get("filterBy") or {}
         since = filters.get("since")
         if since:

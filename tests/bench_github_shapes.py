@@ -7,7 +7,7 @@ import re
 from datetime import datetime
 from typing import Any
 
-from bench_github_truth import Account, Commit, Issue, Label, Milestone, Release, Repo, Review
+from bench_github_truth import Account, Comment, Commit, Issue, Label, Milestone, Release, Repo, Review
 
 PAGES = "https://github.example"
 Shape = dict[str, Any]
@@ -290,6 +290,23 @@ def review(api: str, repo: Repo, pull_request: Issue, of: Review) -> Shape:
         "_links": {"html": {"href": page}, "pull_request": {"href": url}},
         "submitted_at": stamp(of.submitted_at),
         "commit_id": of.commit,
+    }
+
+
+def comment(api: str, repo: Repo, on: Issue, of: Comment) -> Shape:
+    url = f"{api}/repos/{repo.full_name}/issues"
+    return {
+        "id": of.id,
+        "node_id": of.node_id,
+        "url": f"{url}/comments/{of.id}",
+        "html_url": f"{PAGES}/{repo.full_name}/issues/{on.number}#issuecomment-{of.id}",
+        "issue_url": f"{url}/{on.number}",
+        "body": "words",
+        "user": account(api, of.author),
+        "created_at": stamp(of.created_at),
+        "updated_at": stamp(of.created_at),
+        "author_association": "MEMBER",
+        "performed_via_github_app": None,
     }
 
 

@@ -120,13 +120,19 @@ def compared(table: str, known: Rows, true: Rows) -> list[str]:
     missing = [f"{table} lacks {key}: {true[key]}" for key in true if key not in known]
     strange = [f"{table} has {key}, which is not there: {known[key]}" for key in known if key not in true]
     other = [
-        f"{table} {key} is {known[key]}, not {true[key]}" for key in true if key in known and known[key] != true[key]
+        f"{table} {key}: {_apart(known[key], true[key])}" for key in true if known.get(key, true[key]) != true[key]
     ]
     return [
         line
         for lines in (missing, strange, other)
         for line in [*lines[:MOST_TOLD], *([f"... {table}: {len(lines)} in all"] if len(lines) > MOST_TOLD else [])]
     ]
+
+
+def _apart(known: tuple[Any, ...], true: tuple[Any, ...]) -> str:
+    """The columns that differ, by their place in the question."""
+    apart = [(place, *pair) for place, pair in enumerate(zip(known, true, strict=True), 2) if pair[0] != pair[1]]
+    return ", ".join(f"column {place} is {one!s}, not {other!s}" for place, one, other in apart)
 
 
 def removed_alive(conn: psycopg.Connection, truth: Truth) -> list[str]:

@@ -69,7 +69,7 @@ class World:
     def open_doors(self) -> None:
         with self.truth.lock:
             for repo in self.repos:
-                repo.access = "ok"
+                repo.access, repo.has_issues = "ok", True
 
     def who(self) -> str | None:
         if self.rng.random() < 0.15:
@@ -353,6 +353,12 @@ def _shut(made: World, repo: Repo) -> bool:
     return True
 
 
+def _switch_issues(_made: World, repo: Repo) -> bool:
+    """Off, and on again: they are the same then."""
+    repo.has_issues = not repo.has_issues
+    return True
+
+
 Change = Callable[[World, Repo], bool]
 CHANGES: dict[str, tuple[Change, int]] = {
     "open issue": (_open_issue, 10),
@@ -383,6 +389,7 @@ CHANGES: dict[str, tuple[Change, int]] = {
     "rename": (_rename, 3),
     "many at once": (_many_at_once, 3),
     "shut": (_shut, 2),
+    "switch issues": (_switch_issues, 1),
 }
 HIDDEN = frozenset({"rename label", "new label", "delete label", "milestone", "delete", "transfer"})
 
