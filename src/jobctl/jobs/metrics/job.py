@@ -24,12 +24,14 @@ import psycopg
 from jobctl.db.sqlstate import translated
 from jobctl.jobs.metrics.definitions import definitions_of, kinds_of
 from jobctl.jobs.metrics.figures import Totals
-from jobctl.jobs.metrics.judging import Facts, Page, Rulers, judge
+from jobctl.jobs.metrics.judging import COMPLETED_WITHIN, Facts, Page, Rulers, judge
+from jobctl.jobs.metrics.tallies import THROUGHPUT_WEEKS
 from jobctl.runtime.outcome import Outcome
 from jobctl.runtime.run import Run
 from jobctl.service_levels import bugs, days, health, hours, pauses, reading
 from jobctl.service_levels.bugs import Meaning
 from jobctl.service_levels.facts import Known, Window
+from jobctl.service_levels.goals import Definitions
 from jobctl.service_levels.velocity import week_starts
 from jobctl.settings import Settings
 
@@ -63,15 +65,12 @@ class _Metrics:
         self._project_ids = options.project_ids
         self._is_past = options.as_of is not None
         self._as_of = options.as_of or run.now
-        zone = ZoneInfo(options.settings.timezone)
         self._hour = self._as_of.replace(minute=0, second=0, microsecond=0)
-        self._day = self._as_of.astimezone(zone).date()
+        self._day = self._as_of.astimezone(ZoneInfo(options.settings.timezone)).date()
         self._definitions = definitions_of(options.settings)
         self._version = self._definitions.version
-        starts = week_starts(self._as_of, zone)
-        self._rulers = Rulers(self._as_of, self._definitions.rules, kinds_of(self._definitions), starts)
-        self._window = Window(self._as_of, min(starts[0], self._as_of - timedelta(days=30)))
-        self._totals = Totals(starts, all_projects=options.project_ids is None)
+        self._rulers = rulers_of(self._definitions, self._as_of)
+        self._totals = Totals(self._rulers.starts, all_projects=options.project_ids is None)
         self._meanings: dict[str, Meaning] = {}
         self._kept = dict.fromkeys(KEPT, 0)
 
@@ -81,7 +80,7 @@ class _Metrics:
         done = 0
         for page in _pages(known):
             self._run.stop.check()
-            judged = judge(page, self._facts(page), self._rulers)
+            judged = judge(page, facts_of(self._conn, page, self._rulers, self._meanings), self._rulers)
             self._totals.take(judged)
             with self._run.effect(self._conn, wait_for_disk=False):
                 self._keep(judged, keeps_hour=keeps_hour)
@@ -99,23 +98,6 @@ class _Metrics:
             metrics={"revenue_per_day": float(risk.total)},
             notes=self._notes(),
             evidence=told,
-        )
-
-    def _facts(self, page: Sequence[Known]) -> Facts:
-        ids = [each.project_id for each in page]
-        rules, starts = self._definitions.rules, self._rulers.starts
-        here: dict[str, Meaning] = {}
-        for name in reading.label_names(self._conn, ids):
-            if name not in self._meanings:
-                self._meanings[name] = bugs.meaning(rules, name)
-            if self._meanings[name] != bugs.NO_MEANING:
-                here[name] = self._meanings[name]
-        return Facts(
-            reading.bugs(self._conn, ids, self._window, here, rules.impact_field) if here else [],
-            reading.flow(self._conn, ids, self._window),
-            reading.merged(self._conn, ids, self._window, (starts[-5], starts[-1])),
-            reading.people(self._conn, ids, self._window),
-            pauses.of_projects(self._conn, ids, self._as_of),
         )
 
     def _keep(self, page: Page, *, keeps_hour: bool) -> None:
@@ -180,3 +162,27 @@ class _Metrics:
 def _pages(known: Sequence[Known]) -> Iterator[Sequence[Known]]:
     for start in range(0, len(known), PAGE):
         yield known[start : start + PAGE]
+
+
+def rulers_of(definitions: Definitions, as_of: datetime) -> Rulers:
+    return Rulers(as_of, definitions.rules, kinds_of(definitions), week_starts(as_of, definitions.office.zone))
+
+
+def facts_of(conn: psycopg.Connection, page: Sequence[Known], rulers: Rulers, meanings: dict[str, Meaning]) -> Facts:
+    """`meanings` has those of the labels met so far, and takes in the new ones."""
+    ids = [each.project_id for each in page]
+    starts = rulers.starts
+    window = Window(rulers.as_of, min(starts[0], rulers.as_of - COMPLETED_WITHIN))
+    here: dict[str, Meaning] = {}
+    for name in reading.label_names(conn, ids):
+        if name not in meanings:
+            meanings[name] = bugs.meaning(rulers.rules, name)
+        if meanings[name] != bugs.NO_MEANING:
+            here[name] = meanings[name]
+    return Facts(
+        reading.bugs(conn, ids, window, here, rulers.rules.impact_field) if here else [],
+        reading.flow(conn, ids, window),
+        reading.merged(conn, ids, window, (starts[-1 - THROUGHPUT_WEEKS], starts[-1])),
+        reading.people(conn, ids, window),
+        pauses.of_projects(conn, ids, rulers.as_of),
+    )

@@ -107,7 +107,7 @@ def _judge_bug(bug: Bug, pauses: Sequence[Pause], rulers: Rulers, tally: _Tally)
     kind = rulers.kinds[verdict.severity]
     breaches: list[Breach] = []
     for name, goal, stop in (
-        ("first_response", kind.first_response, _responded_at(bug)),
+        ("first_response", kind.first_response, responded_at(bug.first_response_at, bug.closed_at)),
         ("resolution", kind.resolution, bug.closed_at),
     ):
         if goal is None or (stop is not None and stop < rulers.as_of - COMPLETED_WITHIN):
@@ -119,10 +119,11 @@ def _judge_bug(bug: Bug, pauses: Sequence[Pause], rulers: Rulers, tally: _Tally)
     return breaches
 
 
-def _responded_at(bug: Bug) -> datetime | None:
-    if bug.first_response_at is None or bug.closed_at is None:
-        return bug.first_response_at or bug.closed_at
-    return min(bug.first_response_at, bug.closed_at)
+def responded_at(first_response_at: datetime | None, closed_at: datetime | None) -> datetime | None:
+    """The resolution answers, too."""
+    if first_response_at is None or closed_at is None:
+        return first_response_at or closed_at
+    return min(first_response_at, closed_at)
 
 
 def _state(
