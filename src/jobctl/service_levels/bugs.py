@@ -30,6 +30,7 @@ _AMOUNT: Final = re.compile(
     r"(?P<part>\.[0-9]{1,2}|\.[0-9]{3}(?=\s?[km]))?\s?(?P<times>[km]?)"
     r"(?:\s?(?:/|per|a)\s?d(?:ay)?)?"
 )
+LONGEST_ANSWER: Final = 200  # that is looked at, here and in bugs.sql
 _NO_ANSWER: Final = frozenset({"", "_no response_", "none", "n/a", "-", "unknown", "?"})
 
 
@@ -162,7 +163,7 @@ def judge(
 def form_field(rules: Rules, body: str | None) -> str | None:
     """The answer as an issue form writes it: below a heading of the third level, up to the next one."""
     _, found, rest = (body or "").replace("\r\n", "\n").partition(f"### {rules.impact_field}\n")
-    return rest.partition("\n###")[0].strip() if found else None
+    return rest.partition("\n###")[0].strip()[:LONGEST_ANSWER] if found else None
 
 
 def believed(rules: Rules, text: str) -> tuple[Decimal | None, str]:

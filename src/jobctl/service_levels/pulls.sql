@@ -19,5 +19,6 @@ FROM (
     FROM dev.pulls AS p JOIN dev.issues AS i USING (node_id)
     WHERE p.project_id = ANY(%(project_ids)s::bigint[]) AND p.merged_at > %(recent)s AND p.merged_at <= %(as_of)s
         AND NOT i.author_is_bot AND i.removed_at IS NULL
+    OFFSET 0 -- or the reviews would be looked for once for each stage
 ) AS m
 GROUP BY m.project_id

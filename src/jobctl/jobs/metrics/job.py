@@ -13,6 +13,7 @@ nothing that was. Of some projects alone it tells all and keeps theirs, but no t
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -78,9 +79,9 @@ class _Metrics:
         known = reading.projects(self._conn, self._project_ids)
         keeps_hour = not (self._is_past and hours.is_kept(self._conn, self._hour))
         done = 0
-        for page in _pages(known):
+        for page, found in self._read(list(_pages(known))):
             self._run.stop.check()
-            judged = judge(page, facts_of(self._conn, page, self._rulers, self._meanings), self._rulers)
+            judged = judge(page, found, self._rulers)
             self._totals.take(judged)
             with self._run.effect(self._conn, wait_for_disk=False):
                 self._keep(judged, keeps_hour=keeps_hour)
@@ -99,6 +100,19 @@ class _Metrics:
             notes=self._notes(),
             evidence=told,
         )
+
+    def _read(self, pages: Sequence[Sequence[Known]]) -> Iterator[tuple[Sequence[Known], Facts]]:
+        """Page by page; the next one is read, by a connection of its own, while this one is judged and kept."""
+        if len(pages) <= 1:
+            yield from ((page, facts_of(self._conn, page, self._rulers, self._meanings)) for page in pages)
+            return
+        with self._run.connect("metrics ahead") as conn, ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
+            following = pool.submit(facts_of, conn, pages[0], self._rulers, self._meanings)
+            for nth, page in enumerate(pages, 1):
+                found = following.result()
+                if nth < len(pages):
+                    following = pool.submit(facts_of, conn, pages[nth], self._rulers, self._meanings)
+                yield page, found
 
     def _keep(self, page: Page, *, keeps_hour: bool) -> None:
         ids = [each.project.project_id for each in page.projects]
