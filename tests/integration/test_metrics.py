@@ -382,6 +382,24 @@ def test_what_is_past_its_time_is_pruned(made: Repositories, metrics: Metrics) -
     assert made.rows("SELECT count(*) FROM dev.project_days") == [(2,)]
 
 
+def test_a_project_that_is_removed_meanwhile_is_passed_over(
+    made: Repositories, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cat, dog = made.project(), made.project("octo/dog")
+    for project_id in (cat, dog):
+        made.bug(project_id, "on hold")
+    judge = job.judge
+
+    def removing(*args: Any) -> Any:
+        made.conn.execute("DELETE FROM dev.projects WHERE project_id = %s", (dog,))
+        return judge(*args)
+
+    monkeypatch.setattr(job, "judge", removing)
+    assert metrics().counts["project_days"] == 1
+    for table in ("project_hours", "project_days", "issue_pauses"):
+        assert made.rows(f"SELECT project_id FROM dev.{table}") == [(cat,)]
+
+
 def test_a_run_that_ends_halfway_leaves_an_hour_that_no_trend_looks_at(
     made: Repositories, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,11 +16,14 @@ class Day(NamedTuple):
     band: str
 
 
-# `may_replace` is false for what is computed of the past: it never takes the place of what was seen on the day.
+# A project that was removed meanwhile is passed over. `may_replace` is false for what is computed of the past: it never
+# takes the place of what was seen on the day.
 KEEP = """
 INSERT INTO dev.project_days AS d (project_id, day, computed_at, rules_version, facts, health_version, health, band)
 SELECT project_id, %(day)s, %(now)s, %(version)s, facts, %(health_version)s, health, band
 FROM pg_catalog.jsonb_to_recordset(%(rows)s) AS r (project_id bigint, facts jsonb, health numeric, band text)
+JOIN dev.projects AS p USING (project_id)
+FOR KEY SHARE OF p
 ON CONFLICT (project_id, day) DO UPDATE SET computed_at = excluded.computed_at, facts = excluded.facts,
     rules_version = excluded.rules_version, health_version = excluded.health_version, health = excluded.health,
     band = excluded.band

@@ -21,11 +21,13 @@ def keep_rules(conn: psycopg.Connection, version: str, rules: Mapping[str, Any])
     conn.execute(KEEP_RULES, {"version": version, "rules": Jsonb(rules)})
 
 
-# What an earlier run of the same hour has kept gives way; what is computed of the past gives way to what was seen then.
+# What an earlier run of the same hour has kept gives way. A project that was removed meanwhile is passed over.
 KEEP_PROJECTS = """
 INSERT INTO dev.project_hours AS h (hour, project_id, bugs, per_day)
 SELECT %(hour)s, project_id, bugs, per_day
 FROM pg_catalog.jsonb_to_recordset(%(rows)s) AS r (project_id bigint, bugs integer[], per_day numeric[])
+JOIN dev.projects AS p USING (project_id)
+FOR KEY SHARE OF p
 ON CONFLICT (project_id, hour) DO UPDATE SET bugs = excluded.bugs, per_day = excluded.per_day
 WHERE (h.bugs, h.per_day) IS DISTINCT FROM (excluded.bugs, excluded.per_day)
 """

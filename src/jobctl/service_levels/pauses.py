@@ -30,6 +30,7 @@ WHERE project_id = ANY(%(project_ids)s) AND resumed_at IS NULL AND NOT (node_id 
 PAUSE = """
 INSERT INTO dev.issue_pauses (node_id, project_id, paused_at)
 SELECT i.node_id, i.project_id, %(now)s FROM dev.issues AS i WHERE i.node_id = ANY(%(paused)s)
+FOR KEY SHARE OF i
 ON CONFLICT DO NOTHING
 """
 

@@ -2,8 +2,8 @@
 
 Cron asks hourly: what do the open bugs cost a day and how has that changed, which goals are at risk or breached, how
 fast do things get done, and how healthy is each project? Read: dev.projects, dev.issues and what hangs on them,
-dev.impacts.
-Written: dev.project_hours, dev.project_days, dev.issue_pauses, and last dev.metric_hours with the rules' version.
+dev.impacts. Written: dev.project_hours, dev.project_days, dev.issue_pauses, and last dev.metric_hours with the rules'
+version.
 
 Running it twice is safe: an hour and a day have one row each, which the later run of them brings up to date. A run that
 ends halfway leaves an hour without its row in dev.metric_hours, which no trend looks at.
@@ -12,8 +12,9 @@ Of a past moment (`as_of`) it works out what the rows of today tell of it, fills
 nothing that was. Of some projects alone it tells all and keeps theirs, but no total.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -79,14 +80,15 @@ class _Metrics:
         known = reading.projects(self._conn, self._project_ids)
         keeps_hour = not (self._is_past and hours.is_kept(self._conn, self._hour))
         done = 0
-        for page, found in self._read(list(_pages(known))):
-            self._run.stop.check()
-            judged = judge(page, found, self._rulers)
-            self._totals.take(judged)
-            with self._run.effect(self._conn, wait_for_disk=False):
-                self._keep(judged, keeps_hour=keeps_hour)
-            done += len(page)
-            self._run.progress(done, len(known))
+        with closing(self._read(list(_pages(known)))) as pages:
+            for page, found in pages:
+                self._run.stop.check()
+                judged = judge(page, found, self._rulers)
+                self._totals.take(judged)
+                with self._run.effect(self._conn, wait_for_disk=False):
+                    self._keep(judged, keeps_hour=keeps_hour)
+                done += len(page)
+                self._run.progress(done, len(known))
         told = self._figures()
         with self._run.effect(self._conn):
             if self._project_ids is None and keeps_hour:
@@ -101,7 +103,7 @@ class _Metrics:
             evidence=told,
         )
 
-    def _read(self, pages: Sequence[Sequence[Known]]) -> Iterator[tuple[Sequence[Known], Facts]]:
+    def _read(self, pages: Sequence[Sequence[Known]]) -> Generator[tuple[Sequence[Known], Facts], None, None]:
         """Page by page; the next one is read, by a connection of its own, while this one is judged and kept."""
         if len(pages) <= 1:
             yield from ((page, facts_of(self._conn, page, self._rulers, self._meanings)) for page in pages)
