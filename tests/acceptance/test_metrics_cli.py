@@ -86,7 +86,7 @@ def test_under_cron_it_is_silent_and_to_a_person_it_tells_what_is_wrong(made: Re
         "revenue at risk: 2,500.00 USD a day, of 1 open bug",
         "critical bugs that nobody is assigned to: 1",
         "resolution: 1 breached",
-        f"octo/cat#{number} (critical): first response is 1d5h",
+        f"octo/cat#{number} (critical): first response is 29.0 h over its goal",
         "health of 1 project: 1 unknown",
     ):
         assert line in told, told
@@ -116,7 +116,13 @@ def test_explain_tells_which_rule_gave_what(made: Repositories, jobctl: Command)
     body = "### Revenue impact per day\n\n1.500\n"
     number = made.bug(cat, "p0", "area: ui", created_at=now - 30 * HOUR, body=body, first_response_at=now - 29.5 * HOUR)
     told = jobctl("metrics", "explain", f"https://github.com/octo/cat/issues/{number}")
-    for line in ("label area: ui", "says nothing", "severity critical", "2,500 USD (from default)", "breached: 1d6h"):
+    for line in (
+        "label area: ui",
+        "says nothing",
+        "severity critical",
+        "2,500 USD (from default)",
+        "breached: 30.0 h of 24.0 h",
+    ):
         assert line in told.stdout
     assert "'1.500' is no amount in USD that can be read without doubt" in told.stderr
     found = obj(jobctl("metrics", "explain", f"octo/cat#{number}", "--json"))

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobctl.cli.render import note, print_table, print_text
-from jobctl.durations import format_duration
 from jobctl.jobs.metrics.explaining import Explained, HealthOfDay, said_by
 from jobctl.service_levels import health
 from jobctl.service_levels.bugs import SEVERITIES
@@ -65,9 +64,13 @@ def _trend(trends: Mapping[str, Any]) -> str:
 
 
 def _breach(each: Mapping[str, Any]) -> str:
-    over_s = each["elapsed_s"] - each["goal_s"]
-    over = format_duration(over_s // 60 * 60 if over_s >= 60 else over_s)
+    over = _hours(each["elapsed_s"] - each["goal_s"])
     return f"{each['issue']} ({each['severity']}): {each['goal'].replace('_', ' ')} is {over} over its goal"
+
+
+def _hours(seconds: float) -> str:
+    """Never days: one of working time has not 24 hours."""
+    return f"{seconds / 3_600:,.1f} h"
 
 
 def _counted(number: int, what: str) -> str:
@@ -99,13 +102,8 @@ def print_explained(found: Explained) -> None:
         if each is None:
             rows.append([goal, "no goal"])
             continue
-        left = f"{format_duration(round(abs(each.remaining_s)))} {'left' if each.remaining_s >= 0 else 'over'}"
-        rows.append(
-            [
-                goal,
-                f"{each.state.replace('_', ' ')}: {format_duration(each.elapsed_s)} of {format_duration(each.goal_s)}",
-            ]
-        )
+        left = f"{_hours(abs(each.remaining_s))} {'left' if each.remaining_s >= 0 else 'over'}"
+        rows.append([goal, f"{each.state.replace('_', ' ')}: {_hours(each.elapsed_s)} of {_hours(each.goal_s)}"])
         if each.stop is None:
             stands = "paused" if each.is_paused else "running" if each.is_within_hours else "outside working hours"
             until = f", breach at {each.breaches_at:%Y-%m-%d %H:%M} UTC" if each.breaches_at else ""
