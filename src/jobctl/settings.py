@@ -30,6 +30,7 @@ from jobctl.settings_sources import PREFIX, Fault, Found, Names, Value, did_you_
 
 if TYPE_CHECKING:
     from jobctl.settings_embeddings import EmbeddingSettings
+    from jobctl.settings_metrics import MetricsSettings, ServiceLevelSettings
     from jobctl.settings_queue import QueueSettings
     from jobctl.settings_sync import SyncSettings
 
@@ -115,6 +116,18 @@ def _table_of_sync(value: object) -> object:
     from jobctl.settings_sync import read_sync
 
     return read_sync(value)
+
+
+def _table_of_metrics(value: object) -> object:
+    from jobctl.settings_metrics import read_metrics
+
+    return read_metrics(value)
+
+
+def _table_of_service_levels(value: object) -> object:
+    from jobctl.settings_metrics import read_service_levels
+
+    return read_service_levels(value)
 
 
 def _tokens(value: object) -> object:
@@ -299,6 +312,8 @@ class Settings(BaseModel):
     embeddings: Annotated[Any, BeforeValidator(_table_of_embeddings)] = None
     embeddings_api_key: SecretStr | None = None
     sync: Annotated[Any, BeforeValidator(_table_of_sync)] = None
+    metrics: Annotated[Any, BeforeValidator(_table_of_metrics)] = None
+    service_levels: Annotated[Any, BeforeValidator(_table_of_service_levels)] = None
     run_as_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]*\$?$")] = "jobctl"
 
     @property
@@ -326,6 +341,20 @@ class Settings(BaseModel):
         from jobctl.settings_sync import SyncSettings
 
         return self.sync if self.sync is not None else SyncSettings()
+
+    @property
+    def metric_settings(self) -> "MetricsSettings":
+        """The table `metrics` of the config file, with its defaults."""
+        from jobctl.settings_metrics import MetricsSettings
+
+        return self.metrics if self.metrics is not None else MetricsSettings()
+
+    @property
+    def service_level_settings(self) -> "ServiceLevelSettings":
+        """The table `service_levels` of the config file, with its defaults."""
+        from jobctl.settings_metrics import ServiceLevelSettings
+
+        return self.service_levels if self.service_levels is not None else ServiceLevelSettings()
 
     def max_runtime_of(self, job: str) -> int:
         """Seconds after which a run of `job` is ended."""
@@ -356,6 +385,8 @@ class Settings(BaseModel):
         return read_tokens(self.endpoint_tokens.get_secret_value())
 
 
+# Of the config file alone, each with a model of its own.
+TABLES: Final = ("queue", "embeddings", "sync", "metrics", "service_levels")
 SECRETS: Final = frozenset(
     name for name, about in Settings.model_fields.items() if "SecretStr" in str(about.annotation)
 )
@@ -507,7 +538,7 @@ def _plain(kind: str, context: Mapping[str, object], text: str) -> str:
 def _fault(name: str, value: Value, text: str) -> Fault:
     """A bad value, shown unless it is secret or the text shows it already."""
     said = ENV_NAMES[name] if not value.origin.startswith("config file") else name
-    is_told = name in SECRETS or name in ("schedules", "queue", "embeddings", "sync") or repr(value.raw) in text
+    is_told = name in SECRETS or name in (*TABLES, "schedules") or repr(value.raw) in text
     is_told = is_told or "is not shown" in text
     shown = "" if is_told else f" (it is {str(value.raw)[:80]!r})"
     default: object = Settings.model_fields[name].default

@@ -262,6 +262,7 @@ def test_an_installed_crontab_is_read_and_no_cron_is_noticed(
         f"SHELL=/bin/sh\nPATH=/usr/bin:/bin\nMAILTO=root\nJOBCTL_ENV_FILE={env_file}\n"
         f"0 * * * * root {JOBCTL} ingest-branch --scheduled --max-runtime 55m\n"
         f"0 2 * * * root {JOBCTL} sync --scheduled\n"
+        f"20 * * * * root {JOBCTL} metrics --scheduled\n"
         f"40 * * * * root {JOBCTL} retry-failed --scheduled\n"
         f"*/5 * * * * root {JOBCTL} work --scheduled --max-runtime 4m\n"
     )

@@ -211,6 +211,7 @@ def test_the_installed_crontab_runs_hour_after_hour_without_a_mail_and_a_failing
         cron.run_until(begin + timedelta(minutes=70))
         cron.stop()
         assert len(starts_of("ingest-branch", cron)) == 2
+        assert len(starts_of("metrics", cron)) == 1
         assert len(starts_of("retry-failed", cron)) == 1
         assert 12 <= len(starts_of("work", cron)) <= 14  # of 13 those on the edges are not held to
         assert cron.mails == []
@@ -233,7 +234,7 @@ def test_the_installed_crontab_runs_hour_after_hour_without_a_mail_and_a_failing
     of_others = "SELECT DISTINCT job, verdict FROM ops.slots WHERE job <> 'ingest-branch' AND slot_at > %s ORDER BY job"
     # What was due before, while cron did not run, is missed. A worker that is slow makes the next start a skip.
     verdicts = {*place.base.all(of_others, begin)} - {("work", "skipped_locked")}
-    assert verdicts == {("retry-failed", "ran"), ("sync", "ran"), ("work", "ran")}
+    assert verdicts == {("metrics", "ran"), ("retry-failed", "ran"), ("sync", "ran"), ("work", "ran")}
     runs = place.base.all(
         "SELECT h.scope, h.status, h.slot_at, h.counts ->> 'inserted', h.counts ->> 'updated', s.run_id IS NOT NULL"
         " FROM ops.job_history AS h LEFT JOIN ops.slots AS s USING (run_id)"

@@ -6,8 +6,10 @@ from jobctl.cli import (
     db_commands,
     doctor_command,
     embeddings_commands,
+    impact_commands,
     items_commands,
     job_commands,
+    metrics_commands,
     project_commands,
     queue_commands,
     retry_command,
@@ -34,6 +36,8 @@ app.add_typer(config_commands.app, name="config")
 app.add_typer(db_commands.app, name="db")
 app.add_typer(embeddings_commands.app, name="embeddings")
 app.add_typer(items_commands.app, name="items")
+app.add_typer(metrics_commands.app, name="metrics")
+project_commands.app.add_typer(impact_commands.app, name="impact")
 app.add_typer(project_commands.app, name="project")
 app.add_typer(queue_commands.app, name="queue")
 app.add_typer(schedule_commands.app, name="schedule")

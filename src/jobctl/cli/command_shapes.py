@@ -30,7 +30,9 @@ def _walk(command: object, words: tuple[str, ...]) -> Iterator[tuple[str, "Comma
     if isinstance(command, TyperGroup):
         for name, inner in command.commands.items():
             yield from _walk(inner, (*words, name))
-    elif isinstance(command, TyperCommand):
+    if isinstance(command, TyperCommand) or (
+        words and isinstance(command, TyperGroup) and command.invoke_without_command
+    ):
         options = {"--help": False}
         arguments: int | None = 0
         for each in command.params:

@@ -104,10 +104,11 @@ def _json_value(value: object) -> object:
         given = value._asdict()
         return {name: each for name, each in given.items() if each is not None}
     from jobctl.settings_embeddings import EmbeddingSettings
+    from jobctl.settings_metrics import MetricsSettings, ServiceLevelSettings
     from jobctl.settings_queue import QueueSettings
     from jobctl.settings_sync import SyncSettings
 
-    if isinstance(value, QueueSettings | EmbeddingSettings | SyncSettings):
+    if isinstance(value, QueueSettings | EmbeddingSettings | SyncSettings | MetricsSettings | ServiceLevelSettings):
         return value.shown()
     if isinstance(value, tuple):
         return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
@@ -115,9 +116,11 @@ def _json_value(value: object) -> object:
 
 
 def _shown(name: str, value: object) -> str:
+    from jobctl.settings import TABLES
+
     if value is None or value in ((), {}):
         return "(not set)"
-    if name in ("schedules", "queue", "embeddings", "sync"):
+    if name in ("schedules", *TABLES):
         return str(_json_value(value))
     from pydantic import SecretStr
 

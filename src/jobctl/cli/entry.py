@@ -37,6 +37,11 @@ def _app_for(first_word: list[str]) -> typer.Typer:
 
         app = root_app()
         sync_command.add_to(app)
+    elif first_word == ["metrics"]:
+        from jobctl.cli import metrics_commands
+
+        app = root_app()
+        app.add_typer(metrics_commands.app, name="metrics")
     elif first_word == ["run"]:
         from jobctl.cli import wrap_command
 

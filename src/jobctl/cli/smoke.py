@@ -103,7 +103,7 @@ def jobs() -> tuple[str, ...]:
     from jobctl.cli.app import app
     from jobctl.schedule.plan import PLAN
 
-    names = {command.name for command in app.registered_commands}
+    names = {command.name for command in (*app.registered_commands, *app.registered_groups)}
     return tuple(job for job in (*(entry.job for entry in PLAN), WRAPPED[0]) if job in names)
 
 
