@@ -103,10 +103,11 @@ def _json_value(value: object) -> object:
     if isinstance(value, ScheduleSettings):
         given = value._asdict()
         return {name: each for name, each in given.items() if each is not None}
+    from jobctl.settings_alerts import AlertSettings
     from jobctl.settings_embeddings import EmbeddingSettings
     from jobctl.settings_queue import QueueSettings
 
-    if isinstance(value, QueueSettings | EmbeddingSettings):
+    if isinstance(value, QueueSettings | EmbeddingSettings | AlertSettings):
         return value.shown()
     if isinstance(value, tuple):
         return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
@@ -116,7 +117,7 @@ def _json_value(value: object) -> object:
 def _shown(name: str, value: object) -> str:
     if value is None or value in ((), {}):
         return "(not set)"
-    if name in ("schedules", "queue", "embeddings"):
+    if name in ("schedules", "queue", "embeddings", "alerts"):
         return str(_json_value(value))
     from pydantic import SecretStr
 
