@@ -104,6 +104,7 @@ def _deliver(
     for message in [each for each in book["messages"] if each["channel"] == channel]:
         if message["is_sending"]:
             book["messages"].remove(message)
+            _write(directory, book)
             LOG.error("outbox_unknown", key=message["key"], channel=channel)
             continue
         last = datetime.fromisoformat(message["at"]) if message["at"] else None
