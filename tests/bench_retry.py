@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,12 +14,13 @@ from psycopg.rows import dict_row
 
 from bench_ingest import identity
 from jobctl import clock
+from jobctl.alerts.verdict import Verdict
 from jobctl.db.connection import Database
 from jobctl.jobs.retry_failed import job
 from jobctl.jobs.retry_failed.job import Options
 from jobctl.redact import Redactor
 from jobctl.runtime.guard import Grant, Guard
-from jobctl.runtime.outcome import Outcome, ScopeReport
+from jobctl.runtime.outcome import Outcome
 from jobctl.runtime.run import Run
 from jobctl.runtime.stop import Stop
 from jobctl.settings import Settings
@@ -157,7 +158,7 @@ class RetryFailed:
     stop: Stop = field(default_factory=Stop)
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list[tuple[str, dict[str, object]]])
     on_event: dict[str, Callable[[], None]] = field(default_factory=dict[str, Callable[[], None]])
-    alerts: list[ScopeReport] = field(default_factory=list[ScopeReport])
+    verdicts: list[Verdict] = field(default_factory=list[Verdict])
 
     def __call__(self, *, dry_run: bool = False, seed: int = 0, **options: Any) -> Outcome:
         who = identity("retry-failed")
@@ -168,7 +169,7 @@ class RetryFailed:
             assert isinstance(taken, Grant)
             grant = taken
         self.events.clear()
-        self.alerts.clear()
+        self.verdicts.clear()
         run = Run(
             identity=who,
             scope="",
@@ -178,7 +179,7 @@ class RetryFailed:
             dry_run=dry_run,
             now=clock.utc_now(),
             record_event=self._note,
-            keep_alert=self._keep,
+            keep_verdicts=self._keep,
         )
         settings = Settings(data_dir=Path("/nonexistent"), embed_model_version="m2", queue=read_queue(self.queue))
         asked = Options(settings, Redactor(()), ends_at=clock.monotonic() + 60, draw=random.Random(seed).random)
@@ -191,8 +192,11 @@ class RetryFailed:
         self.events.append((event, fields))
         self.on_event.get(event, lambda: None)()
 
-    def _keep(self, conn: psycopg.Connection, report: ScopeReport, cool_down: timedelta) -> None:
-        self.alerts.append(report)
+    def _keep(self, conn: psycopg.Connection, verdicts: Sequence[Verdict], looked_at: Collection[str]) -> None:
+        self.verdicts += verdicts
+
+    def firing(self, *conditions: str) -> list[Verdict]:
+        return [each for each in self.verdicts if each.is_firing and each.condition in conditions]
 
     def fields_of(self, event: str) -> list[dict[str, object]]:
         return [fields for name, fields in self.events if name == event]

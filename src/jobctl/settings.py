@@ -29,6 +29,7 @@ from jobctl.settings_schedules import ScheduleSettings, read_schedules
 from jobctl.settings_sources import PREFIX, Fault, Found, Names, Value, did_you_mean, expand, find, user_directory
 
 if TYPE_CHECKING:
+    from jobctl.settings_alerts import AlertSettings
     from jobctl.settings_embeddings import EmbeddingSettings
     from jobctl.settings_metrics import MetricsSettings, ServiceLevelSettings
     from jobctl.settings_queue import QueueSettings
@@ -60,6 +61,7 @@ WELL_KNOWN: Final = frozenset(
         "cron_secret",
     }
 )
+SHORTEST_APPRISE_SECRET: Final = 16  # a shorter word of an address is the name of a host or a room
 ROOT_DATA_DIR: Final = Path("/var/lib/jobctl")
 PATHS: Final = frozenset({"data_dir", "log_file", "textfile_dir", "output_dir", "github_app_key_file"})
 
@@ -104,6 +106,12 @@ def _table_of_queue(value: object) -> object:
     from jobctl.settings_queue import read_queue  # only where there is a table: most starts have no use for it
 
     return read_queue(value)
+
+
+def _table_of_alerts(value: object) -> object:
+    from jobctl.settings_alerts import read_alerts
+
+    return read_alerts(value)
 
 
 def _table_of_embeddings(value: object) -> object:
@@ -250,6 +258,12 @@ def _github_tokens(value: object) -> object:
     return value
 
 
+def _apprise_urls(value: object) -> object:
+    if isinstance(value, str) and not all(re.match(r"[A-Za-z0-9]+://\S", part) for part in _parts(value)):
+        raise ValueError("is not a list of addresses such as json://host/path (its value is not shown)")
+    return value
+
+
 def _parts(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in re.split(r"[,\s]+", text) if part))
 
@@ -280,6 +294,8 @@ class Settings(BaseModel):
     sendgrid_api_key: SecretStr | None = None
     slack_webhook_url: Annotated[SecretStr | None, BeforeValidator(_url("https"))] = None
     enable_slack_alerts: bool = False
+    alerts: Annotated[Any, BeforeValidator(_table_of_alerts)] = None
+    apprise_urls: Annotated[SecretStr | None, BeforeValidator(_apprise_urls)] = None
     timezone: Annotated[str, BeforeValidator(_zone)] = "UTC"
     log_file: Path | None = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_level)] = "INFO"
@@ -329,6 +345,31 @@ class Settings(BaseModel):
         return self.queue if self.queue is not None else QueueSettings()
 
     @property
+    def alert_settings(self) -> "AlertSettings":
+        """The table `alerts` of the config file, with its defaults."""
+        from jobctl.settings_alerts import AlertSettings
+
+        return self.alerts if self.alerts is not None else AlertSettings()
+
+    def alert_channels(self) -> tuple[str, ...]:
+        """Where people are told; none is set up by default. Each address of Apprise is one."""
+        alerts = self.alerts
+        if alerts is not None and not alerts.enabled:
+            return ()
+        has_mail = alerts is not None and alerts.emails and self.smtp_url is not None and self.email_from is not None
+        on = {
+            "stderr": alerts is not None and alerts.stderr,
+            "slack": self.enable_slack_alerts and self.slack_webhook_url is not None,
+            "email": has_mail,
+        }
+        apprise = (f"apprise-{nth}" for nth in range(1, len(self.apprise_addresses()) + 1))
+        return (*(name for name, is_on in on.items() if is_on), *apprise)
+
+    def apprise_addresses(self) -> tuple[str, ...]:
+        """In the clear."""
+        return _parts(self.apprise_urls.get_secret_value()) if self.apprise_urls is not None else ()
+
+    @property
     def embedding_settings(self) -> "EmbeddingSettings":
         """The table `embeddings` of the config file, with its defaults."""
         from jobctl.settings_embeddings import EmbeddingSettings
@@ -366,7 +407,13 @@ class Settings(BaseModel):
         texts = tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
         of_queue = self.queue.secrets() if self.queue is not None else ()
         parts = (*self.heartbeat_url_of_job().values(), *self.endpoint_token_of().values(), *of_queue)
-        return (*texts, *parts, *self.further_github_tokens())
+        return (*texts, *parts, *self.further_github_tokens(), *self._secrets_of_apprise())
+
+    def _secrets_of_apprise(self) -> tuple[str, ...]:
+        """Each address, and what stands between its slashes: of most services these are the tokens."""
+        addresses = self.apprise_addresses()
+        words = (word for address in addresses for word in re.split(r"[/:@?&=]+", address.partition("://")[2]))
+        return (*addresses, *(word for word in words if len(word) >= SHORTEST_APPRISE_SECRET))
 
     def further_github_tokens(self) -> tuple[str, ...]:
         """Beside `github_token`, in the clear."""
@@ -386,7 +433,7 @@ class Settings(BaseModel):
 
 
 # Of the config file alone, each with a model of its own.
-TABLES: Final = ("queue", "embeddings", "sync", "metrics", "service_levels")
+TABLES: Final = ("queue", "embeddings", "sync", "metrics", "service_levels", "alerts")
 SECRETS: Final = frozenset(
     name for name, about in Settings.model_fields.items() if "SecretStr" in str(about.annotation)
 )
@@ -583,6 +630,11 @@ def _together_faults(settings: Settings, found: Found) -> list[Fault]:
                 "set SLACK_WEBHOOK_URL or ENABLE_SLACK_ALERTS=false",
             )
         )
+    if settings.alerts is not None and settings.alerts.emails and not faulty & {"alerts", "smtp_url", "email_from"}:
+        missing = [ENV_NAMES[name] for name in ("smtp_url", "email_from") if getattr(settings, name) is None]
+        if missing:
+            message = f"alerts has emails, but there is no {' and no '.join(missing)}"
+            faults.append(Fault("alerts", origin("alerts"), message, f"set {' and '.join(missing)}, or remove emails"))
     if not faulty & {"queue", "endpoint_tokens"}:
         faults += _token_faults(settings, origin("endpoint_tokens"))
     return faults

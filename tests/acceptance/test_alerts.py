@@ -56,10 +56,17 @@ def test_ten_failures_in_a_window_are_one_message_that_says_what_to_look_at(
     assert len(receiver.texts) == 1 and base.all(OUTBOX) == [("sent", 1)]
     text = receiver.texts[0]
     run_id = base.one("SELECT run_id::text FROM ops.job_history ORDER BY started_at LIMIT 1")
-    assert text.startswith("jobctl: ingest-branch places failed\nstatus: failed, exit code 1\nerror: SourceError: ")
+    assert text.startswith(
+        "jobctl: ingest-branch places failed: SourceError\nstatus: failed, exit code 1\nerror: SourceError: "
+    )
     assert f"run: {run_id}" in text and "\nhost: " in text and "\nlook: " in text
     written = everything_written(base, runner, *ends)
-    assert written.count('"alert_told_already"') == 9
+    assert base.all("SELECT state, occurrences, notices FROM ops.incidents") == [("open", 10, 1)]
+    runner.succeed()
+    assert len(receiver.texts) == 2 and "\nlasted: " in receiver.texts[1]
+    assert receiver.texts[1].startswith(
+        "jobctl: resolved: ingest-branch places failed 10 times in a row: SourceError\n"
+    )
     assert TOKEN not in written and "services/T0" not in written
 
 
@@ -96,8 +103,9 @@ def test_a_dead_channel_changes_neither_outcome_nor_streams(
     assert base.all(OUTBOX) == [row]
     assert base.all("SELECT status, exit_code FROM ops.job_history") == [("failed", 1)] * 2
     receiver.then(answer(200))
+    base.conn.execute("UPDATE ops.outbox SET updated_at = updated_at - interval '1 minute'")
     runner.succeed()
-    assert base.all(OUTBOX) == [("sent", 2) if row[0] == "new" else row]
+    assert base.all(OUTBOX) == [("sent", 2) if row[0] == "new" else row, ("sent", 1)], "the recovery is told, too"
     assert TOKEN not in everything_written(base, runner, ended)
 
 
@@ -130,7 +138,7 @@ def test_a_worker_that_is_killed_is_told_of_by_its_supervisor(runner: Runner, re
         started.signal(signal.SIGKILL, supervisor=False)
         ended = started.wait()
     assert ended.exit_code == 1 and len(receiver.texts) == 1
-    assert "ingest-branch places failed" in receiver.texts[0] and "WorkerDied" in receiver.texts[0]
+    assert "ingest-branch places failed: WorkerDied" in receiver.texts[0]
 
 
 def test_a_run_of_which_nothing_is_left_is_told_of_by_the_next(runner: Runner, receiver: Receiver, base: Base) -> None:
@@ -145,7 +153,7 @@ def test_a_run_of_which_nothing_is_left_is_told_of_by_the_next(runner: Runner, r
     assert receiver.texts == []
     runner.succeed()
     runner.succeed()
-    assert len(receiver.texts) == 1
+    assert len(receiver.texts) == 2 and "resolved: " in receiver.texts[1]
     assert "ingest-branch places abandoned" in receiver.texts[0] and f"run: {dead}" in receiver.texts[0]
 
 
@@ -187,5 +195,6 @@ def test_a_supervisor_killed_while_the_alert_is_sent_leaves_a_row_that_the_next_
     receiver.then(answer(200))
     runner.succeed()
     runner.succeed()
-    assert base.all(OUTBOX) == [("unknown", 1)] and len(receiver.texts) == 1
+    assert base.all(OUTBOX) == [("unknown", 1), ("sent", 1)] and len(receiver.texts) == 2
+    assert "resolved: " in receiver.texts[1]
     assert '"outbox_unknown"' in runner.log_file.read_text()

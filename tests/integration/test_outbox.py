@@ -12,7 +12,6 @@ import threading
 import uuid
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +34,10 @@ from bench_webhook import (
     trickle,
 )
 from jobctl import log
+from jobctl.alerts import delivery, outbox
 from jobctl.db.connection import Database
 from jobctl.redact import Redactor
-from jobctl.runtime import delivery, outbox
-from jobctl.runtime.alerting import Who
-from jobctl.runtime.outcome import COMPLETED, FAILED, ErrorReport, RunReport, ScopeReport
 from jobctl.settings import Settings
-
-AT = datetime(2026, 11, 22, 6, 43, 29, tzinfo=UTC)
-REPORT = RunReport("sync", str(uuid.UUID(int=1)), "c", False, AT, AT, 1)
 
 
 def settings_for(directory: Path, url: str, **changes: object) -> Settings:
@@ -51,8 +45,8 @@ def settings_for(directory: Path, url: str, **changes: object) -> Settings:
     return Settings.model_validate({"data_dir": directory, "log_file": directory / "jobctl.log"} | values | changes)
 
 
-def deliver(settings: Settings, database: Database, report: RunReport = REPORT) -> None:
-    delivery.deliver(settings, Redactor(settings.secrets()), report, lambda: database)
+def deliver(settings: Settings, database: Database) -> None:
+    delivery.deliver(settings, Redactor(settings.secrets()), lambda: database)
 
 
 def put(conn: psycopg.Connection, *texts: str) -> None:
@@ -71,8 +65,15 @@ def reason(conn: psycopg.Connection) -> str:
 
 
 def make_due(conn: psycopg.Connection) -> None:
-    """As if the last try had been long ago."""
-    conn.execute("UPDATE ops.outbox SET updated_at = updated_at - interval '2 hours'")
+    """As if the last try had been two minutes ago."""
+    conn.execute("UPDATE ops.outbox SET updated_at = updated_at - interval '2 minutes'")
+
+
+def grow_older(conn: psycopg.Connection, by: str) -> None:
+    conn.execute(
+        "UPDATE ops.outbox SET updated_at = updated_at - %(by)s::interval, created_at = created_at - %(by)s::interval",
+        {"by": by},
+    )
 
 
 @pytest.fixture
@@ -156,87 +157,10 @@ def test_a_sender_whose_message_was_taken_anew_does_not_send_it(conn: psycopg.Co
     put(conn, "a")
     late = outbox.take(conn, "slack")
     conn.execute("UPDATE ops.outbox SET state = 'new'")
+    make_due(conn)
     assert late is not None and not outbox.hold(conn, late)
     assert outbox.take(conn, "slack") is not None
     assert not outbox.hold(conn, late)
-
-
-# The alert's row ---------------------------------------------------------------------------------------------------
-
-
-def failure(**changes: Any) -> ScopeReport:
-    values: dict[str, Any] = {"error": ErrorReport("SourceError", "the branch is stale", "load it anew", 1)}
-    return ScopeReport("airports", FAILED, AT, AT, 10, **values | changes)
-
-
-def keep(conn: psycopg.Connection, settings: Settings, report: ScopeReport) -> None:
-    who = Who("ingest-branch", uuid.uuid4(), "vm1")
-    with conn.transaction():
-        delivery.keep(conn, settings, Redactor(settings.secrets()), who, [report])
-
-
-def test_ten_failures_of_one_cause_in_a_window_are_one_alert(
-    conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver]
-) -> None:
-    receiver = receive(answer(200))
-    settings = settings_for(tmp_path, receiver.url)
-    for _ in range(10):
-        keep(conn, settings, failure())
-        deliver(settings, database)
-    assert rows(conn) == [("sent", 1)]
-    assert len(receiver.bodies) == 1 and "SourceError: the branch is stale" in receiver.texts[0]
-
-
-@pytest.mark.parametrize("changes", [{"enable_slack_alerts": False}, {"slack_webhook_url": None}], ids=str)
-def test_nothing_is_kept_or_sent_without_a_channel(
-    changes: dict[str, object],
-    conn: psycopg.Connection,
-    database: Database,
-    tmp_path: Path,
-    receive: Callable[..., Receiver],
-) -> None:
-    receiver = receive(answer(200))
-    settings = settings_for(tmp_path, receiver.url, **changes)
-    keep(conn, settings, failure())
-    put(conn, "left over")
-    deliver(settings, database)
-    assert rows(conn) == [("new", 0)] and receiver.connections == 0
-
-
-def test_a_run_that_went_well_keeps_nothing(conn: psycopg.Connection, tmp_path: Path) -> None:
-    keep(conn, settings_for(tmp_path, refusing_url()), ScopeReport("airports", COMPLETED, AT, AT, 1))
-    assert rows(conn) == []
-
-
-def test_an_alert_is_undone_with_the_row_it_tells_of(conn: psycopg.Connection, tmp_path: Path) -> None:
-    with conn.transaction() as outer:
-        keep(conn, settings_for(tmp_path, refusing_url()), failure())
-        assert rows(conn) == [("new", 0)]
-        raise psycopg.Rollback(outer)
-    assert rows(conn) == []
-
-
-def test_an_alert_that_cannot_be_kept_takes_nothing_else_along(
-    conn: psycopg.Connection, tmp_path: Path, log_file: Path
-) -> None:
-    conn.execute("CREATE TABLE ops.other (x int); ALTER TABLE ops.outbox RENAME TO gone")
-    with conn.transaction():
-        conn.execute("INSERT INTO ops.other VALUES (1)")
-        keep(conn, settings_for(tmp_path, refusing_url()), failure())
-    assert conn.execute("SELECT x FROM ops.other").fetchall() == [(1,)]
-    assert '"alert_not_kept"' in log_file.read_text()
-
-
-@pytest.mark.parametrize("text", ["\x00", "\ud800", "x" * 9_000, "💥\U000e0041"], ids=ascii)
-def test_whatever_stands_in_an_error_its_alert_can_be_stored_and_sent(
-    text: str, conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver]
-) -> None:
-    receiver = receive(answer(200))
-    settings = settings_for(tmp_path, receiver.url)
-    keep(conn, settings, failure(error=ErrorReport(text, text, text, 1)))
-    keep(conn, settings, ScopeReport(text, FAILED, AT, AT, 1, error=ErrorReport("X", text, text, 1)))
-    deliver(settings, database)
-    assert rows(conn) == [("sent", 1), ("sent", 1)] and len(receiver.bodies) == 2
 
 
 # Sending -----------------------------------------------------------------------------------------------------------
@@ -265,6 +189,9 @@ def test_a_refusal_for_now_is_tried_again_by_the_next_run(
     assert rows(conn) == [("new", 1), ("new", 0)] and len(receiver.bodies) == 1, "one refusal ends a delivery"
     assert reason(conn) == f"HTTP {status}: later"
     deliver(settings, database)
+    assert len(receiver.bodies) == 1, "and the channel is left alone for a while, with all that waits for it"
+    make_due(conn)
+    deliver(settings, database)
     deliver(settings, database)
     assert rows(conn) == [("sent", 2), ("sent", 1)] and receiver.texts == ["a", "a", "b"]
 
@@ -276,6 +203,7 @@ def test_a_refused_connection_is_tried_again_by_the_next_run(
     deliver(settings_for(tmp_path, refusing_url()), database)
     assert rows(conn) == [("new", 1)] and "ConnectionRefusedError" in reason(conn)
     receiver = receive(answer(200))
+    make_due(conn)
     deliver(settings_for(tmp_path, receiver.url), database)
     assert rows(conn) == [("sent", 2)] and receiver.texts == ["a"]
 
@@ -347,33 +275,59 @@ def test_a_message_that_may_have_arrived_is_unknown_and_not_sent_again(
     assert rows(conn) == [("unknown", 1), ("sent", 1)] and receiver.texts == ["a", "b"]
 
 
-def test_five_refusals_are_the_end_and_there_is_no_sixth_try(
+def test_a_channel_that_answers_500_for_an_hour_gets_all_within_two_minutes_of_its_return_once_and_in_order(
+    conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver]
+) -> None:
+    """Jobs that run each minute: before each, everything in the table grows a minute older."""
+    receiver = receive(answer(500))
+    settings = settings_for(tmp_path, receiver.url)
+    put(conn, "a", "b", "c")
+
+    def minute() -> None:
+        grow_older(conn, "1 minute")
+        deliver(settings, database)
+
+    for _ in range(60):
+        minute()
+    assert {state for state, _ in rows(conn)} == {"new"}
+    assert len(receiver.bodies) <= 60 + 51, "a try a minute, and later one of the next message behind it"
+    receiver.bodies.clear()
+    receiver.then(answer(200))
+    minute()
+    minute()
+    assert receiver.texts == ["a", "b", "c"] and {state for state, _ in rows(conn)} == {"sent"}
+    for _ in range(5):
+        minute()
+    assert len(receiver.texts) == 3
+
+
+def test_a_channel_that_is_away_for_a_day_loses_nothing_and_one_that_is_away_for_ever_does_in_the_end(
     conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver], log_file: Path
 ) -> None:
     receiver = receive(answer(500))
     settings = settings_for(tmp_path, receiver.url)
     put(conn, "a")
-    for _ in range(8):
+    for _ in range(3):
         deliver(settings, database)
-        make_due(conn)
-    assert rows(conn) == [("failed", 5)] and receiver.texts == ["a"] * 5
-    assert '"outbox_failed"' in log_file.read_text()
+        grow_older(conn, "24 hours")
+    assert rows(conn) == [("new", 3)]
+    deliver(settings, database)
+    assert rows(conn) == [("failed", 4)] and '"outbox_failed"' in log_file.read_text()
 
 
-def test_jobs_that_run_each_minute_do_not_use_up_the_tries_of_an_hour(
+def test_one_message_that_a_channel_never_takes_does_not_hold_up_the_others_for_long(
     conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver]
 ) -> None:
-    receiver = receive(answer(500))
+    def choosy(receiver: Receiver, peer: socket.socket) -> None:
+        answer(500 if receiver.bodies[-1]["text"] == "poison" else 200)(receiver, peer)
+
+    receiver = receive(choosy)
     settings = settings_for(tmp_path, receiver.url)
-    put(conn, "a")
-    for _ in range(60):
-        conn.execute("UPDATE ops.outbox SET updated_at = updated_at - interval '1 minute'")
+    put(conn, "poison", "b", "c")
+    for _ in range(outbox.PATIENT_TRIES + 1):
         deliver(settings, database)
-    assert rows(conn) == [("new", 4)]
-    receiver.then(answer(200))
-    make_due(conn)
-    deliver(settings, database)
-    assert rows(conn) == [("sent", 5)]
+        make_due(conn)
+    assert [state for state, _ in rows(conn)] == ["new", "sent", "sent"]
 
 
 def test_a_request_that_was_given_up_before_it_began_is_never_made(
@@ -404,6 +358,7 @@ def test_a_request_that_was_given_up_before_it_began_is_never_made(
     released.set()
     requests[0].join(10)
     assert receiver.bodies == []
+    make_due(conn)
     deliver(settings_for(tmp_path, receiver.url), database)
     assert receiver.texts == ["a"]
 
@@ -443,20 +398,16 @@ def test_a_sender_cut_off_from_the_database_in_the_middle_leaves_unknown(
 
 
 SENDER = """
-import sys, uuid
-from datetime import UTC, datetime
+import sys
 from pathlib import Path
+from jobctl.alerts import delivery
 from jobctl.db.connection import Database
 from jobctl.redact import Redactor
-from jobctl.runtime import delivery
-from jobctl.runtime.outcome import RunReport
 from jobctl.settings import Settings
 
 settings = Settings(data_dir=Path("/"), enable_slack_alerts=True, slack_webhook_url=sys.argv[2])
-now = datetime.now(UTC)
-report = RunReport("sync", str(uuid.uuid4()), "c", False, now, now, 1)
 delivery.BUDGET_S = 20
-delivery.deliver(settings, Redactor(), report, lambda: Database(sys.argv[1], "sender"))
+delivery.deliver(settings, Redactor(), lambda: Database(sys.argv[1], "sender"))
 sys.exit(3)
 """
 
@@ -491,27 +442,19 @@ def test_a_sender_that_gets_a_signal_in_the_middle_leaves_unknown_and_only_kill_
     assert rows(conn) == [("unknown", 1), ("sent", 1)] and receiver.texts == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    "report",
-    [
-        RunReport("sync", "r", "c", True, AT, AT, 1),
-        RunReport("sync", "r", "c", False, AT, AT, 1, error=ErrorReport("DatabaseUnavailable", "down", "", 75)),
-    ],
-    ids=["dry run", "no database"],
-)
-def test_a_dry_run_and_a_run_without_a_database_connect_to_nothing(
-    report: RunReport, tmp_path: Path, receive: Callable[..., Receiver]
+@pytest.mark.parametrize("changes", [{"enable_slack_alerts": False}, {"slack_webhook_url": None}], ids=str)
+def test_without_a_channel_nothing_is_connected_to(
+    changes: dict[str, object], tmp_path: Path, receive: Callable[..., Receiver]
 ) -> None:
     receiver = receive(answer(200))
-
     asked: list[bool] = []
 
     def refuse() -> Database:
         asked.append(True)
         raise AssertionError("it asked for the database")
 
-    settings = settings_for(tmp_path, receiver.url)
-    delivery.deliver(settings, Redactor(settings.secrets()), report, refuse)
+    settings = settings_for(tmp_path, receiver.url, **changes)
+    delivery.deliver(settings, Redactor(settings.secrets()), refuse)
     assert not asked and receiver.connections == 0
 
 
@@ -535,7 +478,7 @@ def test_the_address_is_in_no_log_line_and_no_row(
 ) -> None:
     url = receive(behave).url if behave else refusing_url()
     settings = settings_for(tmp_path, url)
-    keep(conn, settings, failure(error=ErrorReport("X", f"POST {url} failed", f"look at {SECRET}", 1)))
+    put(conn, "a")
     for _ in range(5):
         deliver(settings, database)
         make_due(conn)

@@ -256,15 +256,16 @@ def test_more_failures_than_the_limit_alert_and_degrade(retry: RetryFailed, queu
     assert brief(outcome) == {"failures_last_hour": 11, "alerts": 1}
     assert outcome.degraded and outcome.is_told
     assert "11 tasks failed in the last hour" in outcome.notes[0]
-    (alert,) = retry.alerts
-    assert alert.error is not None and alert.error.class_ == "TaskFailures" and alert.exit_code == 3
+    (verdict,) = retry.firing("queue-failures", "queue-failure-rate")
+    assert verdict.subject == "queue" and verdict.title == "retry-failed degraded: TaskFailures"
 
 
 def test_a_type_whose_rate_rises_alerts_by_itself(retry: RetryFailed, queue: Queue) -> None:
     queue.tries("crawl", failed=2, succeeded=40, ago=5 * HOUR)
     queue.tries("crawl", failed=10, succeeded=15)
     outcome = retry()
-    assert [(alert.scope, alert.error and alert.error.class_) for alert in retry.alerts] == [("crawl", "FailureRate")]
+    found = retry.firing("queue-failures", "queue-failure-rate")
+    assert [(each.subject, each.condition) for each in found] == [("queue crawl", "queue-failure-rate")]
     assert outcome.notes == ["40% of the last hour's tries of crawl failed (10 of 25), and 5% in the 24 hours before"]
 
 

@@ -10,13 +10,15 @@ import pytest
 import typer.main
 
 from jobctl import errors
+from jobctl.alerts import conditions
 from jobctl.cli.app import app
 from jobctl.cli.command_shapes import shapes_below
 from jobctl.db.migrate import migrations
-from jobctl.runtime import alerting, outcome
+from jobctl.runtime import outcome
 from jobctl.schedule import verdicts
 from jobctl.schedule.plan import PLAN
 from jobctl.schedule.verdicts import HostFacts
+from jobctl.settings_alerts import CONDITIONS
 
 PROJECT = Path(__file__).parents[2]
 OPS = PROJECT / "ops"
@@ -93,7 +95,7 @@ def test_each_exit_code_of_the_error_tree_and_of_its_constants_has_a_page() -> N
 
 
 @pytest.mark.parametrize(
-    "status", [outcome.FAILED, outcome.TIMEOUT, outcome.ABANDONED, outcome.INTERRUPTED, outcome.MISSED, "degraded"]
+    "status", [outcome.FAILED, outcome.TIMEOUT, outcome.ABANDONED, outcome.INTERRUPTED, "missed", "degraded"]
 )
 def test_each_status_that_is_alerted_leads_to_a_page(status: str) -> None:
     page = re.search(rf"\| alert `{status}` \| \[[^]]+\]\(([^)]+)\)", text_of(INDEX))
@@ -101,10 +103,17 @@ def test_each_status_that_is_alerted_leads_to_a_page(status: str) -> None:
     assert f"Alert `{status}`" in text_of(RUNBOOKS / page[1])
 
 
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_each_condition_leads_to_a_page_that_names_it(name: str) -> None:
+    page = f"{CONDITIONS[name].page}.md"
+    assert page in names(PAGES) and f"`{name}`" in text_of(RUNBOOKS / page)
+    assert f"`{name}`" in text_of(PROJECT / "docs" / "alerts.md")
+
+
 def test_the_signals_that_are_not_alerted_are_those_that_the_page_names() -> None:
     listed = re.search(r"exit_code NOT IN \(([\d, ]+)\)", text_of(RUNBOOKS / "run-interrupted.md"))
     assert listed is not None
-    assert {int(code) for code in listed[1].split(",")} == set(alerting.ASKED_FOR)
+    assert {int(code) for code in listed[1].split(",")} == set(conditions.ASKED_FOR)
 
 
 def test_each_cause_of_a_missed_slot_has_a_row() -> None:

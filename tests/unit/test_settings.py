@@ -452,7 +452,7 @@ def test_secrets_are_in_no_representation() -> None:
 
 def test_every_field_of_type_secret_is_known_as_one() -> None:
     assert {"database_url", "smtp_url", "slack_webhook_url", "github_token", "cron_secret"} < SECRETS
-    assert len(SECRETS) == 11
+    assert len(SECRETS) == 12
 
 
 def test_settings_read_neither_cli_nor_warn_with_an_empty_environment() -> None:

@@ -1,6 +1,7 @@
 """The whole command line: which commands there are."""
 
 from jobctl.cli import (
+    alert_commands,
     branch_commands,
     config_commands,
     db_commands,
@@ -31,6 +32,7 @@ app.command("slots", epilog=slot_commands.SLOTS_EXAMPLE)(slot_commands.slots)
 app.command("pause", epilog=slot_commands.PAUSE_EXAMPLE)(slot_commands.pause)
 app.command("resume", epilog=slot_commands.RESUME_EXAMPLE)(slot_commands.resume)
 app.command("doctor", epilog=doctor_command.EXAMPLE)(doctor_command.doctor)
+app.add_typer(alert_commands.app, name="alerts")
 app.add_typer(branch_commands.app, name="branch")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(db_commands.app, name="db")

@@ -103,12 +103,14 @@ def _json_value(value: object) -> object:
     if isinstance(value, ScheduleSettings):
         given = value._asdict()
         return {name: each for name, each in given.items() if each is not None}
+    from jobctl.settings_alerts import AlertSettings
     from jobctl.settings_embeddings import EmbeddingSettings
     from jobctl.settings_metrics import MetricsSettings, ServiceLevelSettings
     from jobctl.settings_queue import QueueSettings
     from jobctl.settings_sync import SyncSettings
 
-    if isinstance(value, QueueSettings | EmbeddingSettings | SyncSettings | MetricsSettings | ServiceLevelSettings):
+    shown_by_itself = (QueueSettings, EmbeddingSettings, SyncSettings, MetricsSettings, ServiceLevelSettings, AlertSettings)
+    if isinstance(value, shown_by_itself):
         return value.shown()
     if isinstance(value, tuple):
         return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]

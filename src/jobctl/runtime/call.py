@@ -1,20 +1,25 @@
 """One call of a job, as the command line makes it and every step of its run needs it."""
 
-from collections.abc import Callable, Sequence
-from datetime import timedelta
-from typing import NamedTuple
+import errno
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
 from jobctl.db.connection import Database
 from jobctl.db.sqlstate import explain
 from jobctl.redact import Redactor
-from jobctl.runtime.alerting import COOL_DOWN, Who
 from jobctl.runtime.expected import Expectations
-from jobctl.runtime.history import Identity
+from jobctl.runtime.history import Identity, Who
 from jobctl.runtime.outcome import ErrorReport, Outcome, ScopeReport
 from jobctl.runtime.run import Run
 from jobctl.settings import Settings
+
+if TYPE_CHECKING:
+    from jobctl.alerts.verdict import Verdict
+
+
+DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class JobCall(NamedTuple):
@@ -49,22 +54,27 @@ class JobCall(NamedTuple):
     def reported(self, error: BaseException) -> ErrorReport:
         """An error as it may be shown and kept: in the house's words, without its secrets."""
         report = ErrorReport.of(explain(error) if isinstance(error, psycopg.Error) else error)
+        if isinstance(error, OSError) and error.errno in DISK_IS_FULL:
+            report = report._replace(class_="DiskFull", hint=report.hint or "make room, then run it again")
         return report._replace(
             message=self.redactor.text(report.message, limit=2_000),
             hint=self.redactor.text(report.hint, limit=500),
         )
 
-    def alert(
-        self,
-        conn: psycopg.Connection,
-        *reports: ScopeReport,
-        who: Who | None = None,
-        cool_down: timedelta = COOL_DOWN,
-    ) -> None:
-        """Put what somebody must hear of into the outbox, inside the transaction of the reports' rows."""
-        if not self.settings.enable_slack_alerts:
+    def alert(self, conn: psycopg.Connection, *reports: ScopeReport, who: Who | None = None) -> None:
+        """Judge the runs that these reports have just ended, inside the transaction of their rows."""
+        if not self.settings.alert_settings.enabled:
             return
-        from jobctl.runtime import delivery  # it brings an HTTP client along, which most runs do without
+        from jobctl.alerts import judging
 
-        who = who or Who(self.identity.job, self.identity.run_id, self.identity.host)
-        delivery.keep(conn, self.settings, self.redactor, who, reports, cool_down=cool_down)
+        job = who.job if who is not None else self.identity.job
+        ended = [judging.Ended(job, report.scope, report.is_told) for report in reports]
+        judging.runs_ended(conn, self.settings, self.redactor, ended)
+
+    def tell(self, conn: psycopg.Connection, verdicts: "Sequence[Verdict]", looked_at: Collection[str] = ()) -> None:
+        """Inside a transaction: take what somebody has judged. `looked_at`: conditions of which it is all there is."""
+        if not self.settings.alert_settings.enabled:
+            return
+        from jobctl.alerts import judging
+
+        judging.judged(conn, self.settings, self.redactor, verdicts, looked_at=looked_at)

@@ -27,19 +27,16 @@ from jobctl import clock, log
 from jobctl.db.connection import Database
 from jobctl.errors import EXIT_FAILED, DatabaseUnavailable, JobctlError, UsageError
 from jobctl.runtime import history, host_lock, markers, pings
-from jobctl.runtime.alerting import Who
 from jobctl.runtime.call import JobCall
 from jobctl.runtime.closing import closed, finished, peak_memory_bytes, recorded, timed
-from jobctl.runtime.expected import Missed
 from jobctl.runtime.guard import Grant, Guard
 from jobctl.runtime.heartbeat import Heartbeat
-from jobctl.runtime.history import Abandoned
+from jobctl.runtime.history import Abandoned, Who
 from jobctl.runtime.last_word import after_death
 from jobctl.runtime.outcome import (
     ABANDONED,
     COMPLETED,
     FAILED,
-    MISSED,
     SKIPPED,
     CatchUp,
     ErrorReport,
@@ -48,6 +45,7 @@ from jobctl.runtime.outcome import (
 )
 from jobctl.runtime.stop import Stop
 from jobctl.runtime.supervisor import supervise
+from jobctl.runtime.telling import missed_slot
 from jobctl.runtime.working import do_the_work
 
 LOG = log.get_logger()
@@ -78,12 +76,10 @@ def run_job(call: JobCall) -> RunReport:
     markers.log_outcome(report, call.only_scope)
     if call.settings.textfile_dir is not None and not call.dry_run:
         markers.write_textfile(report, call.settings.textfile_dir, call.only_scope)
-    if call.settings.enable_slack_alerts:
-        from jobctl.runtime import delivery
+    if not call.dry_run and call.settings.alert_channels():
+        from jobctl.runtime import telling
 
-        # A name of its own: the next holder of the lock may end the sessions that have this run's.
-        session_name = call.identity._replace(job="outbox").session_name
-        delivery.deliver(call.settings, call.redactor, report, lambda: call.open_database(session_name))
+        telling.tell(call, report, unheard)
     return report
 
 
@@ -191,7 +187,11 @@ def _expected(call: JobCall, control: psycopg.Connection) -> ScopeReport | None:
     if call.dry_run:
         return None
     if call.settings.spool_dir.exists():  # most hosts have never had a run to keep there
+        from jobctl.alerts import local
         from jobctl.runtime import spool
+
+        if local.exists(call.settings):
+            local.bring_in(control, call.settings)
 
         spool.replay(control, call.settings.spool_dir, call.alert)
     if call.expected is None:
@@ -203,7 +203,7 @@ def _expected(call: JobCall, control: psycopg.Connection) -> ScopeReport | None:
             LOG.warning("slot_missed", slot_job=missed.job, slot_scope=missed.scope, slot=missed.slot_local,
                         slot_host=missed.host, reason=missed.reason)  # fmt: skip
             with control.transaction():
-                call.alert(control, _missed(missed), who=Who(missed.job, call.identity.run_id, missed.host))
+                call.tell(control, missed_slot(call, missed))
     except Exception as error:  # noqa: BLE001 - what others missed ends no run
         LOG.error("slots_not_judged", error=error)  # noqa: TRY400 - one line, no stack
     if refusal is None:
@@ -224,13 +224,6 @@ def _afterwards(call: JobCall, database: Database, scopes: Sequence[ScopeReport]
     except Exception as error:  # noqa: BLE001 - the run has ended; what is owed is found again by the next start
         LOG.error("slot_not_ended", error=error)  # noqa: TRY400 - one line, no stack
         return ()
-
-
-def _missed(missed: Missed) -> ScopeReport:
-    """A missed slot in the shape in which alerts are told."""
-    said = f"the slot {missed.slot_local} was missed: {missed.reason}"
-    error = ErrorReport("SlotMissed", said, "jobctl slots --verdict missed shows the evidence", EXIT_FAILED)
-    return ScopeReport(missed.scope, MISSED, missed.slot_at, clock.utc_now(), 0, error=error)
 
 
 def _run_first_free(

@@ -33,6 +33,14 @@ class Identity(NamedTuple):
         return f"jobctl:{self.job}:{str(self.run_id)[:13]}:{self.correlation_id[:20]}"
 
 
+class Who(NamedTuple):
+    """Whose run it was, where it is not the caller's own."""
+
+    job: str
+    run_id: UUID
+    host: str
+
+
 class Abandoned(NamedTuple):
     """A run that was found dead: its row said running, its lock was gone."""
 

@@ -22,14 +22,13 @@ TIMEOUT = "timeout"
 INTERRUPTED = "interrupted"
 ABANDONED = "abandoned"
 SKIPPED = "skipped"
-MISSED = "missed"  # no run at all: an alert about a slot that nobody answered for
 
 
 class Outcome(NamedTuple):
     """What a job did in one scope. Counts add up over scopes; metrics (rates, lags) are each scope's own.
 
     A job that fails raises; one that has more to tell of its failure than an error holds sets `error` instead.
-    `is_told`: what degraded it has alerts of its own (`Run.alert`), and the run needs none besides."""
+    `is_told`: what degraded it has alerts of its own (`Run.tell`), and the run needs none besides."""
 
     counts: Mapping[str, int] = {}
     metrics: Mapping[str, float] = {}

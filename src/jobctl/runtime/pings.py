@@ -95,7 +95,7 @@ def _send(url: str) -> None:
         nothing = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(nothing, stream)
-        from jobctl.runtime import webhook
+        from jobctl.alerts import webhook
 
         webhook.get(url, webhook.Deadline(PING_LIMIT_S))
     finally:

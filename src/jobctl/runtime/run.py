@@ -1,25 +1,25 @@
 """What a job is given: who it is, where it may write, and when it must stop."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 import psycopg
 
-from jobctl import clock
 from jobctl.db.connection import Database
-from jobctl.errors import EXIT_DEGRADED
 from jobctl.runtime import checkpoints, guard
 from jobctl.runtime.checkpoints import Checkpoint
 from jobctl.runtime.guard import Grant
 from jobctl.runtime.history import Identity
-from jobctl.runtime.outcome import COMPLETED, ErrorReport, ScopeReport
 from jobctl.runtime.stop import Stop
 
+if TYPE_CHECKING:
+    from jobctl.alerts.verdict import Verdict
+
 EventSink = Callable[[str, str, dict[str, object]], None]
-AlertSink = Callable[[psycopg.Connection, ScopeReport, timedelta], None]
+VerdictSink = Callable[[psycopg.Connection, "Sequence[Verdict]", Collection[str]], None]
 
 
 class Run(NamedTuple):
@@ -34,7 +34,7 @@ class Run(NamedTuple):
     now: datetime
     record_event: EventSink
     progress: Callable[[int, int | None], None] = lambda done, total: None
-    keep_alert: AlertSink = lambda conn, report, cool_down: None
+    keep_verdicts: VerdictSink = lambda conn, verdicts, looked_at: None
 
     @property
     def run_id(self) -> UUID:
@@ -63,21 +63,11 @@ class Run(NamedTuple):
         """Log a line and, outside a dry run, keep it as a row of ops.sync_events."""
         self.record_event(level, event, fields)
 
-    def alert(
-        self,
-        conn: psycopg.Connection,
-        cause: str,
-        message: str,
-        *,
-        about: str = "",
-        hint: str = "",
-        cool_down: timedelta = timedelta(hours=1),
-    ) -> None:
-        """Inside a transaction: tell people of what the job has found (not of how it went, which is told with its end),
-        once in `cool_down` for each cause and what it is about."""
-        found = ScopeReport(about, COMPLETED, self.now, clock.utc_now(), 0, degraded=True)
-        found = found._replace(error=ErrorReport(cause, message, hint, EXIT_DEGRADED))
-        self.keep_alert(conn, found, cool_down)
+    def tell(self, conn: psycopg.Connection, verdicts: "Sequence[Verdict]", *, looked_at: Collection[str] = ()) -> None:
+        """Inside a transaction: hand over what the job has judged (not of how it went, which is judged at its end).
+        `looked_at`: conditions of which it is all there is, so that what it does not name is over."""
+        if not self.dry_run:
+            self.keep_verdicts(conn, verdicts, looked_at)
 
     def checkpoint(self, conn: psycopg.Connection) -> Checkpoint | None:
         return checkpoints.get(conn, self.identity.job, self.scope)

@@ -21,8 +21,7 @@ import psycopg
 
 from jobctl import log
 from jobctl.runtime import history
-from jobctl.runtime.alerting import Who
-from jobctl.runtime.history import Identity
+from jobctl.runtime.history import Identity, Who
 from jobctl.runtime.outcome import FAILED, ErrorReport, ScopeReport
 
 LOG = log.get_logger()

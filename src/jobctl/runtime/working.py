@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import timedelta
 
 import psycopg
 
@@ -45,9 +44,6 @@ def do_the_work(
                     fence=grant.fence,
                 )
 
-    def keep_alert(conn: psycopg.Connection, report: ScopeReport, cool_down: timedelta) -> None:
-        call.alert(conn, report, cool_down=cool_down)
-
     run = Run(
         identity=call.identity,
         scope=scope,
@@ -58,7 +54,7 @@ def do_the_work(
         now=draft.started_at,
         record_event=record_event,
         progress=call.progress,
-        keep_alert=keep_alert,
+        keep_verdicts=call.tell,
     )
     try:
         outcome = call.work(run)

@@ -20,6 +20,7 @@ import psycopg
 
 from jobctl import clock
 from jobctl.errors import JobctlError
+from jobctl.jobs import look_around
 from jobctl.jobs.retry_failed import draining, steps
 from jobctl.jobs.retry_failed.progress import Progress
 from jobctl.queue.causes import Cause
@@ -90,10 +91,12 @@ class _RetryFailed:
             step("cancel stale", self._cancel_stale)
             step("look", self._look)
             step("requeue", self._requeue)
-            if self._causes:
+            if self._rates is not None:  # else there is nothing to tell, and nothing to be over
                 step("alert", self._alert)
             if here and self._run.dry_run:
                 step("drain", lambda conn: draining.count_due(self._progress, conn, here))
+        if not self._run.dry_run:
+            step("look around", self._look_around)
         step("prune", self._prune)
         if here and not self._run.dry_run:
             self._progress.step_alone("drain", lambda: self._drain(here))
@@ -122,7 +125,12 @@ class _RetryFailed:
         steps.requeue(self._progress, conn, round_, self._rates, self._options.draw)
 
     def _alert(self, conn: psycopg.Connection) -> None:
-        steps.alert(self._progress, conn, self._causes)
+        alerts = self._options.settings.alert_settings
+        steps.alert(self._progress, conn, self._causes, alerts, is_whole=self._types is None)
+
+    def _look_around(self, conn: psycopg.Connection) -> None:
+        """What no run's end tells: disks, backlog, branches, rates, and the team's own rules."""
+        look_around.look_around(self._run, conn, self._options.settings, self._options.redactor)
 
     def _prune(self, conn: psycopg.Connection) -> None:
         until = clock.monotonic() + PRUNING_SHARE * (self._options.ends_at - clock.monotonic())

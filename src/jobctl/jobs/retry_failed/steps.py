@@ -9,6 +9,7 @@ from typing import NamedTuple
 import psycopg
 
 from jobctl import clock
+from jobctl.alerts.conditions import of_queue_cause
 from jobctl.db.sqlstate import is_conflict
 from jobctl.jobs.retry_failed.progress import Progress
 from jobctl.queue import failures, rescue, rounds, stale
@@ -20,6 +21,7 @@ from jobctl.queue.prune import Cutoffs
 from jobctl.queue.rates import TypeTries, is_down
 from jobctl.queue.requeue import Budget, Requeued
 from jobctl.queue.rescue import Rescued
+from jobctl.settings_alerts import AlertSettings
 from jobctl.settings_queue import QueueSettings
 
 RESCUE_BATCH = 1_000
@@ -30,6 +32,7 @@ REQUEUE_BATCH = 500
 MOST_REQUEUED = 5_000  # in a run
 PRUNE_WINDOW = 2_000
 MOST_TRIES = 3  # of a batch that met another writer
+OF_QUEUE_CAUSES = ("queue-failures", "queue-failure-rate")
 
 
 def recover(
@@ -218,13 +221,21 @@ def _requeue_batch(
     raise AssertionError("the last try returns or raises")
 
 
-def alert(progress: Progress, conn: psycopg.Connection, found: Sequence[Cause]) -> None:
-    """Each cause goes to the outbox, once an hour, and out with the run's end."""
+def alert(
+    progress: Progress, conn: psycopg.Connection, found: Sequence[Cause], alerts: AlertSettings, *, is_whole: bool
+) -> None:
+    """Each cause becomes an incident, or is seen again; those of a look at the whole queue that are gone are over."""
     for cause in found:
         progress.run.event("failures_found", level="warning", cause=cause.name, about=cause.about, said=cause.message)
+    verdicts = [
+        verdict
+        for cause in found
+        for verdict in of_queue_cause(
+            cause.name, cause.about, cause.message, cause.hint, alerts.conditions, clock.utc_now()
+        )
+    ]
     with progress.batch(conn) as made:
-        for cause in found:
-            progress.run.alert(conn, cause.name, cause.message, about=cause.about, hint=cause.hint)
+        progress.run.tell(conn, verdicts, looked_at=OF_QUEUE_CAUSES if is_whole else ())
         made["alerts"] = len(found)
 
 

@@ -67,7 +67,7 @@ def check_slack(situation: Situation) -> Iterator[Finding]:
 
 
 def _post(address: str, host: str) -> Finding:
-    from jobctl.runtime import webhook
+    from jobctl.alerts import webhook
 
     check = "outgoing.slack_test"
     answer = webhook.post(address, {"text": TEST_TEXT}, webhook.Deadline(SEND_LIMIT_S))

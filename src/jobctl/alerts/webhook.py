@@ -47,13 +47,16 @@ class Answer:
 
 
 class Deadline:
-    """When to give up, from now; `hurry` brings it forward and may be called from a signal handler."""
+    """When to give up, from now; `hurry` brings it forward and may be called from a signal handler. A part of a longer
+    one ends with it."""
 
-    def __init__(self, within_s: float) -> None:
+    def __init__(self, within_s: float, *, whole: "Deadline | None" = None) -> None:
         self._until = time.monotonic() + within_s
+        self._whole = whole
 
     def left_s(self) -> float:
-        return max(0.0, self._until - time.monotonic())
+        left = max(0.0, self._until - time.monotonic())
+        return left if self._whole is None else min(left, self._whole.left_s())
 
     def hurry(self) -> None:
         self._until = 0.0

@@ -1,0 +1,32 @@
+"""An incident through one of Apprise's services: the package is an extra, and most hosts do without it."""
+
+from importlib import import_module
+from typing import Any
+
+from jobctl.alerts.bounded import Attempt, bounded
+from jobctl.alerts.webhook import Answer, Deadline, End
+from jobctl.alerts.words import Told
+
+
+def send(url: str, told: Told, deadline: Deadline) -> Answer:
+    """Each address is a channel of its own, so that one that fails sends nothing twice to another."""
+    return bounded(lambda attempt: _sent(url, told, attempt), deadline, "apprise")
+
+
+def _sent(url: str, told: Told, attempt: Attempt) -> Answer:
+    try:
+        package: Any = import_module("apprise")  # by name, for it is not among what is checked
+    except ImportError:
+        return Answer(End.TRY_LATER, "the package apprise is not installed: pip install 'jobctl[apprise]'")
+    try:
+        sender = package.Apprise(asset=package.AppriseAsset(plugin_paths=[], async_mode=False, app_id="jobctl"))
+        if not sender.add(url):
+            return Answer(End.REFUSED, "apprise does not know this kind of address")
+        if not attempt.begin():
+            return Answer(End.TRY_LATER, "no time was left")
+        kind = "success" if told.notice == "resolved" else ("failure" if told.severity == "critical" else "warning")
+        body = "\n".join(f"{word}: {said}" for word, said in told.lines)
+        done = sender.notify(body=body, title=told.title, notify_type=kind, body_format="text", interpret_escapes=False)
+    except Exception as error:  # noqa: BLE001 - a hundred services, each with faults of its own
+        return Answer(End.UNKNOWN, type(error).__name__)
+    return Answer(End.ARRIVED, "") if done else Answer(End.TRY_LATER, "apprise says no")
