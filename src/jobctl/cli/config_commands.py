@@ -109,7 +109,14 @@ def _json_value(value: object) -> object:
     from jobctl.settings_queue import QueueSettings
     from jobctl.settings_sync import SyncSettings
 
-    shown_by_itself = (QueueSettings, EmbeddingSettings, SyncSettings, MetricsSettings, ServiceLevelSettings, AlertSettings)
+    shown_by_itself = (
+        QueueSettings,
+        EmbeddingSettings,
+        SyncSettings,
+        MetricsSettings,
+        ServiceLevelSettings,
+        AlertSettings,
+    )
     if isinstance(value, shown_by_itself):
         return value.shown()
     if isinstance(value, tuple):
