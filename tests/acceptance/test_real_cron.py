@@ -232,7 +232,7 @@ def test_the_installed_crontab_runs_hour_after_hour_without_a_mail_and_a_failing
     assert place.base.all(of_ingest) == [("", hour, "ran") for hour in hours]
     of_others = "SELECT DISTINCT job, verdict FROM ops.slots WHERE job <> 'ingest-branch' AND slot_at > %s ORDER BY job"
     # What was due before, while cron did not run, is missed.
-    assert place.base.all(of_others, begin) == [("retry-failed", "ran"), ("work", "ran")]
+    assert place.base.all(of_others, begin) == [("retry-failed", "ran"), ("sync", "ran"), ("work", "ran")]
     runs = place.base.all(
         "SELECT h.scope, h.status, h.slot_at, h.counts ->> 'inserted', h.counts ->> 'updated', s.run_id IS NOT NULL"
         " FROM ops.job_history AS h LEFT JOIN ops.slots AS s USING (run_id)"
