@@ -107,7 +107,7 @@ def test_a_commit_is_read_as_far_as_git_knows_it(repo: Repo) -> None:
     read = reading.commit_of(of)
     assert read.commit is not None and read.commit.author == "ann" and read.parents == ()
     git = of["commit"]
-    late = of | {"author": {}, "commit": git | {"author": None, "message": "\n\n  subject  \n\nbody"}}
+    late: dict[str, Any] = of | {"author": {}, "commit": git | {"author": None, "message": "\n\n  subject  \n\nbody"}}
     read = reading.commit_of(late)
     assert read.commit is not None
     assert (read.commit.author, read.commit.author_name, read.commit.subject) == (None, "", "subject")

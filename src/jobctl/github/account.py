@@ -36,11 +36,13 @@ class Line(NamedTuple):
 class Account:
     def __init__(self) -> None:
         self._lines: dict[tuple[str, str], Spent] = {}
+        self._projects: dict[str, Spent] = {}
         self._lock = threading.Lock()
 
     def add(self, project: str, endpoint: str, spent: Spent) -> None:
         with self._lock:
             self._lines.setdefault((project, endpoint), Spent()).add(spent)
+            self._projects.setdefault(project, Spent()).add(spent)
 
     def lines(self) -> list[Line]:
         with self._lock:
@@ -48,7 +50,7 @@ class Account:
 
     def total(self, project: str | None = None) -> Spent:
         total = Spent()
-        for line in self.lines():
-            if project in (None, line.project):
-                total.add(line.spent)
+        with self._lock:
+            for name in self._projects if project is None else self._projects.keys() & {project}:
+                total.add(self._projects[name])
         return total

@@ -1,5 +1,6 @@
 """One project in its thread, from a connection of its own to the row that says what became of it."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -42,7 +43,7 @@ class Done:
     was: str
     outcome: Outcome
     error: JobctlError | None = None
-    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    counts: Counter[str] = field(default_factory=Counter[str])
     steps: Mapping[str, Rows] = field(default_factory=dict[str, Rows])
     notes: list[str] = field(default_factory=list[str])
     spent: Spent = field(default_factory=Spent)
@@ -122,7 +123,7 @@ class Doing:
             done.spent.add(self._client.account.total(done.name))
         done.duration_ms = clock.ms_since(started)
         if not self._run.stop.is_hurried:
-            self._note(project, done)
+            again(self._note)(project, done)
         return done
 
     def _synced(self, project: Project, done: Done) -> None:
@@ -133,7 +134,7 @@ class Doing:
                     done.outcome = steps.sync(session)
             finally:
                 done.name = session.project.full_name
-                done.counts = {name: number for name, number in session.counts.items() if number}
+                done.counts.update({name: number for name, number in session.counts.items() if number})
                 done.notes = session.notes
                 done.steps = {
                     step: Rows(session.processed[step], session.failed[step])

@@ -17,7 +17,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import psycopg
+
 from jobctl import clock
+from jobctl.db.sqlstate import explain
 from jobctl.errors import JobctlError
 from jobctl.github.budget import Budget
 from jobctl.github.connect import is_anonymous, open_client
@@ -131,10 +134,12 @@ class _Sync:
         except JobctlError as error:
             self._error = self._error or self._run.stop.reason or error
             return
-        if done is None:
-            self._error = self._error or self._run.stop.reason
+        except psycopg.Error as error:
+            self._error = self._error or self._run.stop.reason or explain(error)
             return
         self._error = self._error or self._run.stop.reason
+        if done is None:
+            return
         self._done.append(done)
         self._silent = self._silent + 1 if done.is_silent else 0
         self._options.watch.end(done.was, done.outcome)
