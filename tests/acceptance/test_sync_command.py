@@ -108,7 +108,9 @@ def test_others_go_on_when_some_fail_and_it_exits_3(base: Base, github: GitHub, 
         repo = truth.named(name)
         assert repo is not None
         repo.access = access  # pyright: ignore[reportAttributeAccessIssue]
-    github.fail(r"^/repos/octo/bad/issues$", status_fault(422), times=9)
+    bad = truth.named("octo/bad")
+    assert bad is not None
+    github.fail(rf"^/repositories/{bad.id}/issues$", status_fault(422), times=9)
     ended = sync.run("--json")
     told = report(ended)
     assert ended.exit_code == 3 and told["degraded"] and told["status"] == "completed"

@@ -42,7 +42,7 @@ def test_everything_is_there_and_asked_again_it_is_two_304_and_no_quota_and_noth
     rows = "SELECT xmin::text, node_id FROM dev.issues ORDER BY node_id"
     before, spent = conn.execute(rows).fetchall(), github.used(sync.token)
     second = sync()
-    assert sync.asked == ["GET /repos/octo/cat 304", "GET /repos/octo/cat/issues 304"]
+    assert sync.asked == ["GET /repos/octo/cat 304", f"GET /repositories/{cat.id}/issues 304"]
     assert counted(second) == {"projects": 1, "unchanged": 1, "requests": 2, "not_modified": 2}
     assert github.used(sync.token) == spent
     full = sync(full=True)

@@ -19,14 +19,14 @@ def follow(session: Session, *, whole: bool = False) -> Object | None:
     page = _asked(session, whole=whole)
     if page.found is Found.UNCHANGED:
         return None
-    of = object_of(page.data, session.path)
-    facts = facts_of(of, session.path)
+    of = object_of(page.data, _path(session))
+    facts = facts_of(of, _path(session))
     project = session.project
     if project.github_id != facts.github_id:
         # Somebody else has the name now. Under its number the repository is found wherever it is, if it is there.
-        page = session.get(f"/repositories/{project.github_id}", ENDPOINT)
-        of = object_of(page.data, session.path)
-        facts = facts_of(of, session.path)
+        page = session.get(session.path, ENDPOINT)
+        of = object_of(page.data, _path(session))
+        facts = facts_of(of, _path(session))
         if project.github_id != facts.github_id:
             raise BadAnswer(f"/repositories/{project.github_id}: another repository answers under this number")
     _check_name(facts)
@@ -44,18 +44,22 @@ def follow(session: Session, *, whole: bool = False) -> Object | None:
 
 def _asked(session: Session, *, whole: bool) -> Page:
     try:
-        page = session.get(session.path, ENDPOINT, conditional=True, whole=whole)
+        page = session.get(_path(session), ENDPOINT, conditional=True, whole=whole)
     except Gone as error:
         if error.status != 404:
             raise
         # A name may be gone with the redirect that led on from it.
         try:
-            page = session.get(f"/repositories/{session.project.github_id}", ENDPOINT)
+            page = session.get(session.path, ENDPOINT)
         except Gone:
             raise error from None
     if page.found not in (Found.DATA, Found.UNCHANGED):
-        raise BadAnswer(f"{session.path}: {page.found} where a repository is due")
+        raise BadAnswer(f"{_path(session)}: {page.found} where a repository is due")
     return page
+
+
+def _path(session: Session) -> str:
+    return f"/repos/{session.project.full_name}"
 
 
 def _check_name(facts: Facts) -> None:

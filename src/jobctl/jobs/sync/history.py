@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
+from jobctl import clock
 from jobctl.github.client import Found
 from jobctl.github.failures import BadAnswer, Forbidden, Gone, NotAccepted
 from jobctl.github.reading import Object, objects_of
@@ -20,6 +21,7 @@ from jobctl.projects.objects import commits, contributors, languages, releases
 
 STREAM: Final = "history"
 COMMITS: Final = "commits"
+SETTLED: Final = timedelta(minutes=1)
 T = TypeVar("T")
 
 
@@ -32,7 +34,10 @@ def fetch(session: Session) -> None:
     """Raises what ends the project's sync; then the next run begins with what is not done.
 
     An answer that there is nothing (an empty repository, statistics that are being worked out) is believed when it is
-    given twice: the next run asks once more."""
+    given twice: the next run asks once more. So it does when the push was a moment ago, for another may share its
+    second."""
+    pushed_at = session.project.pushed_at
+    is_settled = pushed_at is None or clock.utc_now() - pushed_at >= SETTLED
     session.step = "commits"
     is_sure = _commits(session)
     session.step = "history"
@@ -40,8 +45,10 @@ def fetch(session: Session) -> None:
     is_sure &= _contributors(session)
     is_sure &= _releases(session)
     with session.writing():
-        was_doubted = session.cursor(STREAM) == {**_state(session), "doubt": True}
-        session.save_cursor(STREAM, _state(session) | ({} if is_sure or was_doubted else {"doubt": True}))
+        state, before = _state(session), session.cursor(STREAM)
+        was_doubted = before.get("doubt") is True and before.items() >= state.items()
+        doubt = {} if is_sure or was_doubted else {"doubt": True}
+        session.save_cursor(STREAM, state | doubt | ({} if is_settled else {"recent": True}))
 
 
 def _state(session: Session) -> dict[str, Any]:

@@ -58,7 +58,9 @@ class Session:
 
     @property
     def path(self) -> str:
-        return f"/repos/{self.project.full_name}"
+        """By its number, as GitHub's own links and redirects have it: somebody else may take the name at any moment,
+        and would answer in its place."""
+        return f"/repositories/{self.project.github_id}"
 
     def get(self, path: str, endpoint: str, *, conditional: bool = False, whole: bool = False) -> Page:
         return self.client.get(

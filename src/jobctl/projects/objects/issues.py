@@ -96,13 +96,14 @@ def detail(conn: psycopg.Connection, details: Sequence[IssueDetails]) -> int:
 
 
 NOT_THERE = """
-UPDATE dev.issues SET detailed_for = updated_at
+UPDATE dev.issues SET detailed_for = CASE WHEN detailed_for = 'epoch' THEN updated_at ELSE 'epoch' END
 WHERE node_id = ANY (%(node_ids)s::text[]) AND detailed_for IS DISTINCT FROM updated_at
 """
 
 
 def give_up_details(conn: psycopg.Connection, node_ids: Sequence[str]) -> int:
-    """There is nothing to fetch under these ids: whether they are gone is for the reconcile to find out."""
+    """There is nothing to fetch under these ids: whether they are gone is for the reconcile to find out. That is
+    believed when it is said twice, since a repository may be out of sight for a moment; till then they are due."""
     return conn.execute(NOT_THERE, {"node_ids": list(node_ids)}).rowcount
 
 
