@@ -567,7 +567,7 @@ class GitHub:
             return error_reply(404, "Not Found", "/commits/commits#list-commits")
         since = asked.query.get("since")
         found = [each for each in _history(from_) if since is None or each.at >= _moment(since)]
-        keys = [(each.at.isoformat(), number) for number, each in enumerate(found)]
+        keys = [(each.at.isoformat(), -number) for number, each in enumerate(found)]
         return self._page(asked, found, keys, lambda each: shapes.commit(self.url, repo, each))
 
     def _commit(self, repo: Repo, ref: str) -> Reply:
@@ -592,7 +592,7 @@ class GitHub:
             if each.author is not None:
                 by[each.author.login] = by.get(each.author.login, 0) + 1
         ranked = sorted(by.items(), key=lambda pair: (-pair[1], pair[0]))
-        keys = [(login, 0) for login, _ in ranked]
+        keys = [("", place) for place in range(len(ranked))]
         return self._page(
             asked, ranked, keys, lambda each: shapes.contributor(self.url, self.truth.account(each[0]), each[1])
         )
