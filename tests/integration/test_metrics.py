@@ -190,6 +190,7 @@ def test_a_pause_is_seen_kept_and_left_out(made: Repositories, metrics: Metrics)
     number = made.bug(project_id, "p0", "on hold", created_at=NOW - HOUR)
     other = made.bug(project_id, "p0", "on hold", created_at=NOW - HOUR)
     assert metrics().counts["pauses"] == 2
+    made.conn.execute("UPDATE dev.issues SET node_id = 'another form of ' || node_id")  # as GitHub does now and then
     metrics.now = NOW + HOUR
     assert metrics().counts["pauses"] == 0
     made.change(number, label_ids=sorted(made.label(project_id, name) for name in ("bug", "p0")))
