@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from jobctl.service_levels.bugs import SEVERITIES
 from jobctl.service_levels.revenue import AtRisk
 
 KEEP_RULES = """
@@ -95,23 +96,31 @@ WHERE hour <= %(until)s AND hour >= %(since)s ORDER BY hour DESC LIMIT 1
 """
 
 
-class Before(NamedTuple):
+class Kept(NamedTuple):
+    """A row of dev.metric_hours."""
+
     hour: datetime
     figures: Mapping[str, Any]
 
+    @property
+    def by_severity(self) -> list[Decimal]:
+        """Money at risk, in the order of SEVERITIES."""
+        found = self.figures["revenue_at_risk"]["by_severity"]
+        return [Decimal(str(found[name]["per_day"])) for name in SEVERITIES]
 
-def before(conn: psycopg.Connection, hour: datetime, span: Span) -> Before | None:
+
+def before(conn: psycopg.Connection, hour: datetime, span: Span) -> Kept | None:
     """What was kept that long before, or not much longer."""
     until = hour - span.back
-    with conn.cursor(row_factory=class_row(Before)) as cursor:
+    with conn.cursor(row_factory=class_row(Kept)) as cursor:
         return cursor.execute(BEFORE, {"until": until, "since": until - span.slack}).fetchone()
 
 
 LATEST = "SELECT hour, figures FROM dev.metric_hours WHERE hour <= %(until)s ORDER BY hour DESC LIMIT 1"
 
 
-def latest(conn: psycopg.Connection, until: datetime) -> Before | None:
-    with conn.cursor(row_factory=class_row(Before)) as cursor:
+def latest(conn: psycopg.Connection, until: datetime) -> Kept | None:
+    with conn.cursor(row_factory=class_row(Kept)) as cursor:
         return cursor.execute(LATEST, {"until": until}).fetchone()
 
 
@@ -120,11 +129,11 @@ SELECT project_id, per_day FROM dev.project_hours WHERE hour = %(hour)s AND proj
 """
 
 
-def of_projects(conn: psycopg.Connection, hour: datetime, project_ids: Sequence[int]) -> dict[int, Decimal]:
-    """What each of these had at risk in an hour that was kept: those that are not named, nothing."""
-    found = dict.fromkeys(project_ids, Decimal(0))
-    for project_id, per_day in conn.execute(OF_PROJECTS, {"hour": hour, "project_ids": list(project_ids)}):
-        found[project_id] = sum(per_day, Decimal(0))
+def of_projects(conn: psycopg.Connection, hour: datetime, project_ids: Sequence[int]) -> dict[int, Sequence[Decimal]]:
+    """What each of these had at risk, by severity, in an hour that was kept: those without a row, nothing."""
+    rows = conn.execute(OF_PROJECTS, {"hour": hour, "project_ids": list(project_ids)})
+    found: dict[int, Sequence[Decimal]] = dict.fromkeys(project_ids, (Decimal(0),) * len(SEVERITIES))
+    found.update(rows.fetchall())
     return found
 
 

@@ -1,7 +1,8 @@
 """Revenue at risk: what the open bugs cost a day, each counted once, and how that has changed. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from jobctl.service_levels.bugs import SEVERITIES
@@ -21,15 +22,24 @@ class AtRisk(NamedTuple):
     def total(self) -> Decimal:
         return sum(self.impact, Decimal(0))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, before: "Before") -> dict[str, Any]:
+        """With the trend against each of `before`, in all and by severity."""
         return {
-            "bugs": self.open_bugs,
-            "per_day": float(self.total),
+            **_told(self.open_bugs, self.total, before, lambda then: sum(then, Decimal(0))),
             "by_severity": {
-                name: {"bugs": number, "per_day": float(amount)}
-                for name, number, amount in zip(SEVERITIES, self.bugs, self.impact, strict=True)
+                name: _told(self.bugs[at], self.impact[at], before, itemgetter(at))
+                for at, name in enumerate(SEVERITIES)
             },
         }
+
+
+Before = Mapping[str, Sequence[Decimal] | None]  # by the span: money by severity, or None where nothing was kept
+
+
+def _told(bugs: int, per_day: Decimal, before: Before, part: Callable[[Sequence[Decimal]], Decimal]) -> dict[str, Any]:
+    """`part` is what of it is told."""
+    trends = {name: trend(per_day, None if then is None else part(then)).as_json() for name, then in before.items()}
+    return {"bugs": bugs, "per_day": float(per_day), "trend": trends}
 
 
 class Sum:

@@ -19,7 +19,7 @@ CREATE TABLE dev.impacts (
 
 -- When an issue had a label that pauses its goals, as the runs saw it.
 CREATE TABLE dev.issue_pauses (
-    node_id text COLLATE "C" NOT NULL REFERENCES dev.issues ON DELETE CASCADE,
+    node_id text COLLATE "C" NOT NULL REFERENCES dev.issues ON DELETE CASCADE ON UPDATE CASCADE,
     project_id bigint NOT NULL,
     paused_at timestamptz NOT NULL,
     resumed_at timestamptz CHECK (resumed_at >= paused_at),

@@ -12,7 +12,7 @@ from jobctl.jobs.metrics.tallies import Levels, Pace
 from jobctl.service_levels.bugs import SEVERITIES
 from jobctl.service_levels.cycles import State
 from jobctl.service_levels.health import Band
-from jobctl.service_levels.revenue import AtRisk, trend
+from jobctl.service_levels.revenue import AtRisk, Before
 
 MOST_TOLD: Final = 20  # projects and breaches that the report lists; the tables have them all
 NO_TEAM: Final = ""
@@ -77,17 +77,13 @@ class Totals:
         }
 
     def figures(
-        self, as_of: datetime, currency: str, before: Mapping[str, Decimal | None], of_projects: "Before"
+        self, as_of: datetime, currency: str, before: Before, of_projects: "BeforeOfProjects"
     ) -> dict[str, Any]:
-        total = self.at_risk.total
         return {
             "as_of": as_of.isoformat(),
             "currency": currency,
             "projects": self.projects,
-            "revenue_at_risk": {
-                **self.at_risk.as_json(),
-                "trend": {name: trend(total, then).as_json() for name, then in before.items()},
-            },
+            "revenue_at_risk": self.at_risk.as_json(before),
             "unassigned_critical": self.unassigned_critical,
             "service_levels": self.levels.as_json(),
             "breaches": [_breach(each, name) for each, name in self._breaches],
@@ -101,7 +97,7 @@ class Totals:
         }
 
 
-Before = Mapping[str, Mapping[int, Decimal]]  # what each project had at risk, by the span
+BeforeOfProjects = Mapping[str, Mapping[int, Sequence[Decimal]]]  # by the span and project
 
 
 def _breach(breach: Breach, project: str) -> dict[str, Any]:
@@ -114,14 +110,12 @@ def _breach(breach: Breach, project: str) -> dict[str, Any]:
     }
 
 
-def _project(each: Judged, before: Before) -> dict[str, Any]:
-    trends = {
-        name: trend(each.at_risk.total, then.get(each.project.project_id)).as_json() for name, then in before.items()
-    }
+def _project(each: Judged, before: BeforeOfProjects) -> dict[str, Any]:
+    then = {name: of_projects.get(each.project.project_id) for name, of_projects in before.items()}
     return {
         "project": each.project.full_name,
         "team": each.project.team,
-        "revenue_at_risk": {**each.at_risk.as_json(), "trend": trends},
+        "revenue_at_risk": each.at_risk.as_json(then),
         "health": each.health.score,
         "band": each.health.band.value,
         "facts": dict(each.facts),

@@ -31,7 +31,7 @@ from jobctl.jobs.metrics.tallies import THROUGHPUT_WEEKS
 from jobctl.runtime.outcome import Outcome
 from jobctl.runtime.run import Run
 from jobctl.service_levels import bugs, days, health, hours, pauses, reading
-from jobctl.service_levels.bugs import Meaning
+from jobctl.service_levels.bugs import SEVERITIES, Meaning
 from jobctl.service_levels.facts import Known, Window
 from jobctl.service_levels.goals import Definitions
 from jobctl.service_levels.velocity import week_starts
@@ -140,19 +140,18 @@ class _Metrics:
     def _figures(self) -> dict[str, object]:
         """With the trend of all, where it is of all, and of each project that is listed."""
         listed = [each.project.project_id for each in self._totals.listed]
-        of_all: dict[str, Decimal | None] = {}
-        of_projects: dict[str, dict[int, Decimal]] = {}
+        of_all: dict[str, Sequence[Decimal] | None] = {}
+        of_projects: dict[str, dict[int, Sequence[Decimal]]] = {}
         for span in hours.SPANS:
             kept = hours.before(self._conn, self._hour, span)
-            of_all[span.name] = None
-            if kept is not None:
-                if self._project_ids is None:
-                    of_all[span.name] = Decimal(str(kept.figures["revenue_at_risk"]["per_day"]))
-                of_projects[span.name] = hours.of_projects(self._conn, kept.hour, listed)
-                if self._project_ids is not None:
-                    of_all[span.name] = sum(of_projects[span.name].values(), Decimal(0))
+            then = {} if kept is None else hours.of_projects(self._conn, kept.hour, listed)
+            of_projects[span.name] = then
+            if kept is None:
+                of_all[span.name] = None
+            elif self._project_ids is None:
+                of_all[span.name] = kept.by_severity
             else:
-                of_projects[span.name] = {}
+                of_all[span.name] = [sum((of[at] for of in then.values()), Decimal(0)) for at in range(len(SEVERITIES))]
         told = self._totals.figures(self._as_of, self._definitions.rules.currency, of_all, of_projects)
         return {**told, "rules_version": self._version, "health_version": health.VERSION}
 
