@@ -12,7 +12,7 @@ from email import message_from_string
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 import pytest
@@ -271,7 +271,7 @@ def test_secrets_are_in_no_table_and_no_message(conn: psycopg.Connection, tmp_pa
 
 
 def mail_of(box: MailBox, nth: int = 0) -> EmailMessage:
-    return cast(EmailMessage, message_from_string(box.mails[nth].removesuffix("\r\n.\r\n"), policy=default))
+    return message_from_string(box.mails[nth].removesuffix("\r\n.\r\n"), policy=default)
 
 
 HOSTILE = "Bcc: x\r\nSubject: other\r\n.\r\nQUIT\r\n<!channel> @here https://evil.example =?utf-8?q?=40?= ünï"
