@@ -249,8 +249,8 @@ class AlertSettings(BaseModel):
     enabled: bool = True
     realert_every_s: Seconds = 6 * 3_600.0
     flaps: Annotated[int, Field(ge=1, le=100)] = 3
-    flap_window_s: Seconds = 3_600.0
-    calm_s: Seconds = 1_800.0
+    flap_window_s: Seconds = 6 * 3_600.0  # an hourly job that fails every other time comes three times in it
+    calm_s: Seconds = 3 * 3_600.0  # and is never calm for so long
     forget_after_s: Seconds = 14 * 86_400.0
     keep_undelivered_s: Annotated[float, BeforeValidator(_seconds), Field(ge=86_400, allow_inf_nan=False)] = 259_200.0
     keep_history_s: Seconds = 365 * 86_400.0
@@ -263,8 +263,13 @@ class AlertSettings(BaseModel):
     rules: Mapping[Name, RuleSettings] = {}
 
     def shown(self) -> dict[str, object]:
-        """What was set, for people."""
-        return self.model_dump(mode="json", exclude_unset=True)
+        """What was set, for people: of the conditions those that are not as they are by default."""
+        given = self.model_dump(mode="json", exclude_unset=True, exclude={"conditions"})
+        defaults = _default_conditions()
+        changed = {name: each for name, each in self.conditions.items() if each != defaults[name]}
+        if changed:
+            given["conditions"] = {name: each.model_dump(mode="json") for name, each in changed.items()}
+        return given
 
 
 def read_alerts(value: object) -> AlertSettings:

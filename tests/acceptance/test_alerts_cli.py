@@ -70,7 +70,7 @@ class Alerts:
         return json.loads(ended.stdout)
 
 
-def config(runner: Runner, more: str = "") -> dict[str, str]:
+def config(runner: Runner, more: str = "") -> dict[str, Any]:
     path = runner.directory / "alerts.toml"
     path.write_text(TOML.format(more=more))
     return {"JOBCTL_CONFIG": str(path), "EMAIL_FROM": "jobs@example.org"}
@@ -109,7 +109,7 @@ def test_every_command_has_help_with_an_example(alerts: Alerts, command: str) ->
 
 def test_a_test_message_goes_through_each_channel_and_a_dead_one_is_named(alerts: Alerts, receiver: Receiver) -> None:
     with MailBox() as box:
-        settings = {**config(alerts.runner), "SMTP_URL": box.url}
+        settings: dict[str, Any] = {**config(alerts.runner), "SMTP_URL": box.url}
         items = alerts.object("test", **settings)["items"]
         assert [(each["channel"], each["arrived"]) for each in items] == [("slack", True), ("email", True)]
         assert len(receiver.texts) == len(box.mails) == 1
@@ -121,7 +121,10 @@ def test_a_test_message_goes_through_each_channel_and_a_dead_one_is_named(alerts
 
 
 def test_rules_shows_each_condition_and_what_each_rule_gives_now(alerts: Alerts) -> None:
-    settings = {**config(alerts.runner, "[alerts.conditions.skips]\nenabled = false\n"), "SMTP_URL": "smtp://127.0.0.1"}
+    settings: dict[str, Any] = {
+        **config(alerts.runner, "[alerts.conditions.skips]\nenabled = false\n"),
+        "SMTP_URL": "smtp://127.0.0.1",
+    }
     found = alerts.object("rules", **settings)
     items = {each["name"]: each for each in found["items"]}
     assert len(items) == 22 and found["channels"] == ["slack", "email"]
@@ -138,7 +141,7 @@ def test_retry_failed_looks_around_and_its_next_look_ends_what_is_over(
         "INSERT INTO queue.tasks (type, dedupe_key, scheduled_at) VALUES ('nobody', 'k', now() - interval '2 hours')"
     )
     runner.job = "retry-failed"
-    settings = {**config(runner), "SMTP_URL": "smtp://127.0.0.1:1"}
+    settings: dict[str, Any] = {**config(runner), "SMTP_URL": "smtp://127.0.0.1:1"}
     assert runner.run(settings=settings).exit_code == 0
     causes = {"queue-backlog/queue nobody", "stale-branch/branch places", "rule/too-many-runs"}
     assert {row["cause"] for row in alerts.object("list")["items"]} == causes

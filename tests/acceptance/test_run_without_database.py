@@ -148,14 +148,18 @@ def test_many_that_replay_at_once_double_nothing(wrapper: Wrapper, base: Base) -
     assert [path.name for path in (wrapper.data / "spool").iterdir() if path.suffix != ".lock"] == []
 
 
-def test_a_failure_without_the_database_is_told_when_it_is_back(wrapper: Wrapper, base: Base) -> None:
+def test_a_failure_without_the_database_is_told_at_once_and_not_again_when_it_is_back(
+    wrapper: Wrapper, base: Base
+) -> None:
     with Receiver(answer(200)) as receiver:
         wrapper.runner.settings |= {"ENABLE_SLACK_ALERTS": "true", "SLACK_WEBHOOK_URL": receiver.url}
         words = ("--when-db-down=run", "x", "--", "sh", "-c", "echo no disk; exit 4")
         assert wrapper.run(*words, settings={"DATABASE_URL": DOWN}).exit_code == 4
-        assert receiver.texts == []
-        assert wrapper.run("other", "--", "true").exit_code == 0
         assert len(receiver.texts) == 1 and "exit code 4: no disk" in receiver.texts[0]
+        assert wrapper.run("other", "--", "true").exit_code == 0
+        assert base.all("SELECT state, notices FROM ops.incidents") == [("open", 1)]
+        assert wrapper.run("x", "--", "true").exit_code == 0
+        assert len(receiver.texts) == 2 and "resolved: run x failed: CommandFailed" in receiver.texts[1]
 
 
 def test_two_names_with_one_slot_are_kept_apart(wrapper: Wrapper, base: Base) -> None:

@@ -1,5 +1,6 @@
 """Incidents in the database: from rows of runs to one message, through real channels on the loopback, or by a file."""
 
+import importlib.util
 import json
 import smtplib
 import threading
@@ -11,14 +12,14 @@ from email import message_from_string
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
 from bench_mail import MailBox
-from bench_webhook import Receiver, answer, refusing_url
+from bench_webhook import TOKEN, Receiver, answer, refusing_url
 from jobctl import log
 from jobctl.alerts import conditions, delivery, judging, local, rules, store
 from jobctl.alerts.judging import Ended
@@ -38,7 +39,7 @@ def settings_for(directory: Path, url: str | None = None, **changes: object) -> 
     return Settings.model_validate(given)
 
 
-def mailing(box_url: str, **alerts: object) -> dict[str, object]:
+def mailing(box_url: str, **alerts: object) -> dict[str, Any]:
     return {
         "smtp_url": box_url,
         "email_from": "jobctl <jobs@example.org>",
@@ -270,7 +271,7 @@ def test_secrets_are_in_no_table_and_no_message(conn: psycopg.Connection, tmp_pa
 
 
 def mail_of(box: MailBox, nth: int = 0) -> EmailMessage:
-    return cast(EmailMessage, message_from_string(box.mails[nth].removesuffix("\r\n.\r\n"), policy=default))
+    return message_from_string(box.mails[nth].removesuffix("\r\n.\r\n"), policy=default)
 
 
 HOSTILE = "Bcc: x\r\nSubject: other\r\n.\r\nQUIT\r\n<!channel> @here https://evil.example =?utf-8?q?=40?= ünï"
@@ -390,6 +391,39 @@ def test_slack_gets_blocks_with_what_the_run_was(
     assert body["blocks"][3]["elements"] == [{"type": "mrkdwn", "text": link, "verbatim": True}]
     plain = json.dumps(body["blocks"][:3])
     assert "mrkdwn" not in plain and "<" not in plain and "@" not in plain and "://" not in plain
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # its own
+def test_each_address_of_apprise_is_a_channel_of_its_own(
+    conn: psycopg.Connection,
+    database: Database,
+    tmp_path: Path,
+    receive: Callable[..., Receiver],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without the package, which is an extra, its messages wait and say what is missing."""
+    monkeypatch.setattr(delivery, "BUDGET_S", 30.0)
+    has_package = importlib.util.find_spec("apprise") is not None
+    well, broken = receive(answer(200)), receive(answer(500))
+    urls = [receiver.url.replace("http://", "json://") for receiver in (well, broken)]
+    settings = settings_for(tmp_path, apprise_urls=" ".join(urls))
+    assert all(TOKEN not in redactor_of(settings).text(f"at {url}") for url in urls)
+    ends(conn, settings, "sync", error="SourceError", message=HOSTILE)
+    deliver(settings, database)
+    later(conn, "1 hour")
+    deliver(settings, database)
+    first, second = conn.execute("SELECT channel, state, error_message FROM ops.outbox ORDER BY message_id").fetchall()
+    assert second[:2] == ("apprise-2", "new"), second
+    if has_package:
+        (body,) = well.bodies
+        assert first[:2] == ("apprise-1", "sent") and body["title"] == "jobctl: sync failed: SourceError"
+        assert "error: SourceError: Bcc: x" in body["message"] and "@" not in body["message"]
+    else:
+        assert first[:2] == ("apprise-1", "new") and "pip install" in first[2]
+
+
+def redactor_of(settings: Settings) -> Redactor:
+    return Redactor(settings.secrets())
 
 
 # PostgreSQL is the outage --------------------------------------------------------------------------------------------

@@ -7,13 +7,15 @@ from jobctl.alerts.bounded import Attempt, bounded
 from jobctl.alerts.webhook import Answer, Deadline, End
 from jobctl.alerts.words import Told
 
+SHORTEST_S = 1.0  # the package's import alone may take longer than a run's budget; `alerts deliver` has time for it
+
 
 def send(url: str, told: Told, deadline: Deadline) -> Answer:
     """Each address is a channel of its own, so that one that fails sends nothing twice to another."""
-    return bounded(lambda attempt: _sent(url, told, attempt), deadline, "apprise")
+    return bounded(lambda attempt: _sent(url, told, deadline, attempt), deadline, "apprise")
 
 
-def _sent(url: str, told: Told, attempt: Attempt) -> Answer:
+def _sent(url: str, told: Told, deadline: Deadline, attempt: Attempt) -> Answer:
     try:
         package: Any = import_module("apprise")  # by name, for it is not among what is checked
     except ImportError:
@@ -22,7 +24,7 @@ def _sent(url: str, told: Told, attempt: Attempt) -> Answer:
         sender = package.Apprise(asset=package.AppriseAsset(plugin_paths=[], async_mode=False, app_id="jobctl"))
         if not sender.add(url):
             return Answer(End.REFUSED, "apprise does not know this kind of address")
-        if not attempt.begin():
+        if deadline.left_s() < SHORTEST_S or not attempt.begin():
             return Answer(End.TRY_LATER, "no time was left")
         kind = "success" if told.notice == "resolved" else ("failure" if told.severity == "critical" else "warning")
         body = "\n".join(f"{word}: {said}" for word, said in told.lines)

@@ -40,19 +40,26 @@ STATE_AFTER: Mapping[End, State] = {
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def deliver(settings: Settings, redactor: Redactor, open_database: Callable[[], Database]) -> None:
-    """Send what is due. Raises nothing."""
+def deliver(
+    settings: Settings,
+    redactor: Redactor,
+    open_database: Callable[[], Database],
+    *,
+    budget_s: float | None = None,
+) -> None:
+    """Send what is due. Raises nothing. `budget_s` is for whoever has nothing else to do."""
+    budget_s = BUDGET_S if budget_s is None else budget_s
     wanted = settings.alert_channels()
     if not wanted:
         return
-    whole = Deadline(BUDGET_S * min(len(wanted), 2))
+    whole = Deadline(budget_s * min(len(wanted), 2))
     try:
         with signals_call(whole.hurry):
             database = open_database()
             with database.connect(purpose="outbox", limits=BRIEF) as conn:
                 _own_up_to_lost(database, conn)
                 for nth, channel in enumerate(wanted):
-                    part = min(BUDGET_S, whole.left_s() / (len(wanted) - nth) + SHORTEST_TRY_S)
+                    part = min(budget_s, whole.left_s() / (len(wanted) - nth) + SHORTEST_TRY_S)
                     _to_channel(_Sender(settings, redactor, database, conn), channel, Deadline(part, whole=whole))
     except Exception as error:  # noqa: BLE001 - the run has ended; whatever this meets is a line in the log
         LOG.error("outbox_not_sent", error=error)  # noqa: TRY400 - one line, without the stack where secrets lie

@@ -19,6 +19,7 @@ app = typer.Typer(
 
 IdArgument = Annotated[int, typer.Argument(metavar="ID", min=1, help="The incident's number.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for whoever looks later.", show_default=False)]
+DELIVER_S = 15.0  # for a channel; no job waits for it
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="The newest so many.")]
 
 
@@ -214,7 +215,7 @@ def deliver(json: JsonOption = False) -> None:
             local.bring_in(conn, settings)
         with database.transaction(conn):
             judging.time_passed(conn, settings, clean)
-    delivery.deliver(settings, clean, lambda: database)
+    delivery.deliver(settings, clean, lambda: database, budget_s=DELIVER_S)
     if json:
         with database.connect(purpose="alerts") as conn:
             print_json({"left": outbox.count_left(conn, settings.alert_channels())})
