@@ -1,7 +1,7 @@
 """Projects, issues and pull requests as a sync leaves them, and the job `metrics` over them in this process."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from bench_ingest import identity
+from jobctl.alerts.verdict import Verdict
 from jobctl.db.connection import Database
 from jobctl.jobs.metrics import job
 from jobctl.jobs.metrics.job import Options
@@ -182,6 +183,7 @@ class Metrics:
     metrics: dict[str, Any] = field(default_factory=dict[str, Any])
     service_levels: dict[str, Any] = field(default_factory=dict[str, Any])
     timezone: str = "UTC"
+    told: list[Verdict] = field(default_factory=list[Verdict])  # of the last run
 
     @property
     def settings(self) -> Settings:
@@ -209,11 +211,21 @@ class Metrics:
             dry_run=dry_run,
             now=self.now,
             record_event=_unheard,
+            keep_verdicts=self._keep,
         )
+        self.told.clear()
         try:
             return job.metrics(run, Options(self.settings, **options))
         finally:
             guard.release()
+
+    def _keep(self, _conn: psycopg.Connection, verdicts: Sequence[Verdict], looked_at: Collection[str]) -> None:
+        assert {each.condition for each in verdicts} <= set(looked_at)
+        self.told += verdicts
+
+    def firing(self) -> dict[tuple[str, str], str]:
+        """The titles of what somebody is to hear of, by condition and subject."""
+        return {(each.condition, each.subject): each.title for each in self.told if each.is_firing}
 
     def figures(self, **options: Any) -> Any:
         found = self(**options).evidence

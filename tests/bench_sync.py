@@ -1,6 +1,6 @@
 """The job sync itself in this process, guarded but not supervised, against the test server."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from bench_github import GitHub
 from bench_ingest import identity
 from bench_sync_truth import differences
 from jobctl import clock
+from jobctl.alerts.verdict import Verdict
 from jobctl.db.connection import Database
 from jobctl.github.client import Client
 from jobctl.jobs.sync import job
@@ -37,6 +38,7 @@ class Sync:
     sync: Mapping[str, object] = field(default_factory=dict[str, object])
     stop: Stop = field(default_factory=Stop)
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list[tuple[str, dict[str, object]]])
+    told: list[Verdict] = field(default_factory=list[Verdict])
     asked: list[str] = field(default_factory=list[str])
 
     def follow(self, *names: str) -> None:
@@ -58,6 +60,7 @@ class Sync:
             assert isinstance(taken, Grant)
             grant = taken
         self.events.clear()
+        self.told.clear()
         before = len(self.github.requests)
         run = Run(
             identity=who,
@@ -68,6 +71,7 @@ class Sync:
             dry_run=dry_run,
             now=clock.utc_now(),
             record_event=self._note,
+            keep_verdicts=self._keep,
         )
         settings = Settings(
             data_dir=Path("/nonexistent"),
@@ -83,6 +87,9 @@ class Sync:
 
     def _note(self, level: str, event: str, fields: dict[str, object]) -> None:
         self.events.append((event, fields))
+
+    def _keep(self, _conn: psycopg.Connection, verdicts: Sequence[Verdict], _looked_at: Collection[str]) -> None:
+        self.told += verdicts
 
     def differences(self) -> list[str]:
         return differences(self.conn, self.github.truth)

@@ -431,3 +431,31 @@ def test_a_run_that_ends_halfway_leaves_an_hour_that_no_trend_looks_at(
     figures = metrics.figures()
     assert figures["revenue_at_risk"]["trend"]["hour"]["before"] is None
     assert figures["revenue_at_risk"]["bugs"] == 3
+
+
+# Alerts -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_critical_is_told_once_a_project_and_is_over_when_it_is_not_found_any_more(
+    made: Repositories, metrics: Metrics
+) -> None:
+    cat, dog = made.project("octo/cat"), made.project("octo/dog")
+    metrics.service_levels = {"critical": {"resolution": "4h", "around_the_clock": True}}
+    metrics.metrics = {"default_impact": {"critical": 7_000}}
+    old = made.bug(cat, "severity: critical", created_at=NOW - 2 * DAY)
+    young = made.bug(cat, "severity: critical", created_at=NOW - 5 * HOUR)
+    made.bug(dog, "severity: critical", created_at=NOW - HOUR / 2, assignees=["ann"])
+    metrics()
+    assert metrics.firing() == {
+        ("sla-breach", "octo/cat"): f"octo/cat: 2 critical bugs breached the SLA: #{old}, #{young}",
+        ("bug-unassigned", "octo/cat"): f"octo/cat#{old}: a critical bug is nobody's, 2d after it was opened",
+        ("revenue-at-risk", "revenue"): "open bugs cost 21,000 USD a day",
+    }
+    made.conn.execute("UPDATE dev.issues SET state = 'closed', closed_at = %s WHERE number = %s", (NOW, old))
+    made.conn.execute("UPDATE dev.issues SET assignees = '{ann}' WHERE number = %s", (young,))
+    metrics()
+    assert set(metrics.firing()) == {("sla-breach", "octo/cat"), ("revenue-at-risk", "revenue")}
+    metrics(project_ids=[cat])
+    assert metrics.told == []
+    metrics(as_of=NOW - HOUR)
+    assert metrics.told == []

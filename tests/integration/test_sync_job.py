@@ -181,3 +181,18 @@ def test_a_stop_keeps_what_was_written(github: GitHub, sync: Sync) -> None:
     told = sync()
     assert isinstance(told.error, Interrupted) and told.counts["issues_inserted"] == 1
     assert sync.outcomes() == {"octo/cat": "limited"}
+
+
+@pytest.mark.usefixtures("many")
+def test_the_day_of_what_changed_is_worked_out_and_a_low_quota_is_told(github: GitHub, sync: Sync) -> None:
+    told = sync()
+    assert told.counts["project_days"] == sync.rows("project_days") == 13
+    assert not any(each.is_firing for each in sync.told)
+    repo = github.truth.named("octo/r3")
+    assert repo is not None
+    github.truth.open_issue(repo)
+    github.spend(sync.token, 300)
+    told = sync()
+    assert told.counts["project_days"] == 1
+    (low,) = [each for each in sync.told if each.is_firing]
+    assert low.condition == "quota-low" and "of 5,000 core requests an hour are left" in low.title

@@ -43,7 +43,7 @@ from jobctl.github.failures import (
     NotAccepted,
     ServerTrouble,
 )
-from jobctl.github.limits import Kind, Limit, limit_of, quota_of
+from jobctl.github.limits import Kind, Limit, Quota, limit_of, quota_of
 from jobctl.github.pace import Pace
 from jobctl.github.reading import inner_or_none, object_of, read_json, said, whole_or_none
 from jobctl.github.wire import Raw, Wire
@@ -143,6 +143,7 @@ class Client:
         self._now = now
         self._utc_now = utc_now
         self._lock = threading.Lock()
+        self.quotas: dict[tuple[str, str], Quota] = {}  # by account and resource, as they were told last
         self._limits_in_a_row = 0
         self._limited_at = float("-inf")
         again = retrying((NoAnswer, ServerTrouble), within_s=AGAIN_WITHIN_S, sleep=self._pause, now=self._now)
@@ -317,6 +318,8 @@ class Client:
                 self._limits_in_a_row = 0
         account = answer.grant.account
         quota = quota_of(raw.headers, utc_now)
+        if quota is not None:
+            self.quotas[account, quota.resource] = quota
         if quota is not None and quota.remaining == 0:
             self._keyring.silence(account, quota.resource, now + quota.reset_s)
         if limit is not None and limit.kind is Kind.PRIMARY:

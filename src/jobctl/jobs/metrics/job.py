@@ -3,7 +3,7 @@
 Cron asks hourly: what do the open bugs cost a day and how has that changed, which goals are at risk or breached, how
 fast do things get done, and how healthy is each project? Read: dev.projects, dev.issues and what hangs on them,
 dev.impacts. Written: dev.project_hours, dev.project_days, dev.issue_pauses, and last dev.metric_hours with the rules'
-version.
+version, and the alerts of what it found.
 
 Running it twice is safe: an hour and a day have one row each, which the later run of them brings up to date. A run that
 ends halfway leaves an hour without its row in dev.metric_hours, which no trend looks at.
@@ -23,7 +23,9 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
+from jobctl.alerts import conditions
 from jobctl.db.sqlstate import translated
+from jobctl.jobs.metrics import alerting
 from jobctl.jobs.metrics.definitions import definitions_of, kinds_of
 from jobctl.jobs.metrics.figures import Totals
 from jobctl.jobs.metrics.judging import COMPLETED_WITHIN, Facts, Page, Rulers, judge
@@ -73,6 +75,7 @@ class _Metrics:
         self._version = self._definitions.version
         self._rulers = rulers_of(self._definitions, self._as_of)
         self._totals = Totals(self._rulers.starts, all_projects=options.project_ids is None)
+        self._watched = alerting.Watched()
         self._meanings: dict[str, Meaning] = {}
         self._kept = dict.fromkeys(KEPT, 0)
 
@@ -85,6 +88,7 @@ class _Metrics:
                 self._run.stop.check()
                 judged = judge(page, found, self._rulers)
                 self._totals.take(judged)
+                self._watched.take(judged)
                 with self._run.effect(self._conn, wait_for_disk=False):
                     self._keep(judged, keeps_hour=keeps_hour)
                 done += len(page)
@@ -95,6 +99,7 @@ class _Metrics:
                 self._keep_total(told)
             if not self._is_past:
                 self._prune()
+                self._tell()
         risk = self._totals.at_risk
         return Outcome(
             counts={**self._totals.counts(), **self._kept},
@@ -165,6 +170,14 @@ class _Metrics:
         self._kept["pruned"] = hours.prune(
             self._conn, projects_before=self._as_of - timedelta(seconds=keep.keep_hours_s), all_before=all_before
         ) + days.prune(self._conn, before=all_before.date())
+
+    def _tell(self) -> None:
+        """Of all projects, so what is not found any more is over. Of some alone nothing is told: the next hour does."""
+        alerts = self._settings.alert_settings
+        if self._project_ids is None and alerts.enabled:
+            figures = self._watched.figures(self._totals.at_risk, self._definitions.rules.currency, self._as_of)
+            verdicts = conditions.of_figures(figures, alerts.conditions, self._as_of)
+            self._run.tell(self._conn, verdicts, looked_at=alerting.LOOKED_AT)
 
     def _notes(self) -> list[str]:
         if not self._totals.projects:

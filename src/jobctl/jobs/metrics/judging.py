@@ -48,6 +48,14 @@ class Breach(NamedTuple):
     goal_s: float
 
 
+class Unassigned(NamedTuple):
+    """An open critical bug that is nobody's."""
+
+    project_id: int
+    number: int
+    since: datetime
+
+
 class Judged(NamedTuple):
     """What is known of a project."""
 
@@ -63,6 +71,7 @@ class Judged(NamedTuple):
 class Page(NamedTuple):
     projects: Sequence[Judged]
     breaches: Sequence[Breach]
+    unassigned: Sequence[Unassigned]
     paused: Sequence[str]  # node ids of open bugs
 
 
@@ -72,7 +81,7 @@ class _Tally:
         self.risk = revenue.Sum()
         self.levels = Levels()
         self.pace = Pace(starts, project.created_on_github_at)
-        self.unassigned_critical = 0
+        self.unassigned: list[Unassigned] = []
 
 
 def judge(projects: Iterable[Known], facts: Facts, rulers: Rulers) -> Page:
@@ -93,7 +102,8 @@ def judge(projects: Iterable[Known], facts: Facts, rulers: Rulers) -> Page:
         if (of_project := merged.get(project_id)) is not None:
             tally.pace.merged(of_project)
         judged.append(_judged(tally, flow.get(project_id), people.get(project_id), rulers.as_of))
-    return Page(judged, breaches, paused)
+    unassigned = [bug for tally in tallies.values() for bug in tally.unassigned]
+    return Page(judged, breaches, unassigned, paused)
 
 
 def _judge_bug(bug: Bug, pauses: Sequence[Pause], rulers: Rulers, tally: _Tally) -> list[Breach]:
@@ -101,7 +111,7 @@ def _judge_bug(bug: Bug, pauses: Sequence[Pause], rulers: Rulers, tally: _Tally)
     if bug.closed_at is None:
         tally.risk.add(verdict.severity, verdict.impact)
         if verdict.severity == CRITICAL and not bug.is_assigned:
-            tally.unassigned_critical += 1
+            tally.unassigned.append(Unassigned(bug.project_id, bug.number, bug.created_at))
     elif bug.is_resolved:
         tally.pace.resolved(bug.closed_at)
     kind = rulers.kinds[verdict.severity]
@@ -144,16 +154,14 @@ def _judged(tally: _Tally, flow: Flow | None, people: People | None, as_of: date
     facts: dict[str, float | None] = {
         "open_bugs": at_risk.open_bugs,
         "per_day": float(at_risk.total),
-        "unassigned_critical": tally.unassigned_critical,
+        "unassigned_critical": len(tally.unassigned),
         **{f"goals_{state.value}": tally.levels.number(state) for state in State},
         **pace,
         **_of_flow(flow),
         "sla_met_share": tally.levels.met_share,
         **_of_people(people, as_of),
     }
-    return Judged(
-        tally.project, at_risk, tally.levels, tally.pace, tally.unassigned_critical, facts, health.judge(facts)
-    )
+    return Judged(tally.project, at_risk, tally.levels, tally.pace, len(tally.unassigned), facts, health.judge(facts))
 
 
 def _of_flow(flow: Flow | None) -> dict[str, float | None]:

@@ -39,6 +39,7 @@ class Rows(NamedTuple):
 class Done:
     """What became of a project. `name` is what it is called now, `was` what it was called when the run began."""
 
+    project_id: int
     name: str
     was: str
     outcome: Outcome
@@ -105,7 +106,7 @@ class Doing:
     def sync(self, project: Project) -> Done:
         """Raises what is no project's own."""
         started = clock.monotonic()
-        done = Done(project.full_name, project.full_name, Outcome.FAILED)
+        done = Done(project.project_id, project.full_name, project.full_name, Outcome.FAILED)
         again = retrying(_is_recoverable, within_s=AGAIN_WITHIN_S, sleep=self._run.stop.event.wait)
         try:
             (self._synced if self._run.dry_run else again(self._synced))(project, done)

@@ -7,6 +7,9 @@ page said, its ETag and the cursor.
 Running it twice is safe: what did not change is not written, and mostly not even sent (304). So is ending it anywhere:
 the next run goes on at the page where this one ended. One run at a time works on the whole database.
 
+What the day of a changed project looks like, its health among it, is worked out at the end (jobs/metrics), and who must
+hear that the quota is low is told.
+
 Projects are done several at once, those first that were brought to their end longest ago. One project's failure is its
 outcome and leaves the others alone. What ends the run: credentials that are not accepted, GitHub answering nobody, and
 what ends any run. A limit, the budget and the time end it for now: what is left is the next run's.
@@ -20,13 +23,18 @@ from datetime import datetime
 import psycopg
 
 from jobctl import clock
+from jobctl.alerts import conditions
+from jobctl.alerts.conditions import Figure
 from jobctl.db.sqlstate import explain
 from jobctl.errors import JobctlError
 from jobctl.github.budget import Budget
+from jobctl.github.client import Client
 from jobctl.github.connect import is_anonymous, open_client
 from jobctl.github.etag_store import StoredEtags
+from jobctl.github.failures import Outcome as Became
+from jobctl.jobs.metrics import job as metrics
 from jobctl.jobs.sync import cleaning
-from jobctl.jobs.sync.doing import Doing, Done
+from jobctl.jobs.sync.doing import COMPLETE, Doing, Done
 from jobctl.jobs.sync.session import Choice, OutOfTime
 from jobctl.jobs.sync.telling import told
 from jobctl.jobs.sync.watching import Nobody, Watch
@@ -88,11 +96,44 @@ class _Sync:
         with asked as client:
             self._sync_all(Doing(run, client, etags, choice), projects)
         cleaned: dict[str, int] = {}
+        days = 0
         with run.connect("sync") as conn:
             if self._error is None:
                 cleaned = cleaning.clean(run, conn, settings.sync_settings, etags.used)
+                days = self._days()
+            self._tell_quota(conn, client)
             freshness = store.freshness(conn)
-        return told(self._done, len(projects), client.account, freshness, cleaned, self._error, choice)
+        counted = {**cleaned, "project_days": days}
+        return told(self._done, len(projects), client.account, freshness, counted, self._error, choice)
+
+    def _days(self) -> int:
+        """Keep the day's facts of what has changed."""
+        changed = [
+            each.project_id for each in self._done if each.outcome in COMPLETE and each.outcome is not Became.UNCHANGED
+        ]
+        if not changed:
+            return 0
+        try:
+            found = metrics.metrics(self._run, metrics.Options(self._options.settings, changed))
+        except JobctlError as error:
+            self._error = self._run.stop.reason or error
+            return 0
+        return found.counts["project_days"]
+
+    def _tell_quota(self, conn: psycopg.Connection, client: Client) -> None:
+        alerts = self._options.settings.alert_settings
+        figures = [
+            Figure(
+                "quota-low",
+                f"GitHub {account} {resource}".replace("  ", " "),
+                quota.remaining / quota.limit,
+                f"{quota.remaining:,} of {quota.limit:,} {resource} requests an hour are left of GitHub's quota",
+            )
+            for (account, resource), quota in sorted(client.quotas.items())
+        ]
+        if figures and alerts.enabled and not self._run.stop.is_hurried:
+            with self._run.effect(conn):
+                self._run.tell(conn, conditions.of_figures(figures, alerts.conditions, self._run.now))
 
     def _projects(self) -> list[Project]:
         with self._run.connect("sync") as conn:

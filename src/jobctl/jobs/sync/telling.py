@@ -21,7 +21,7 @@ COUNTS: Final = (
     *("facts_updated", "issues_unchanged", "details_updated"),
     *(f"{table}_{what}" for table in TABLES for what in ("inserted", "updated", "removed")),
     *("requests", "not_modified", "quota", "points"),
-    *("events_pruned", "etags_pruned", "payloads_pruned"),
+    *("project_days", "events_pruned", "etags_pruned", "payloads_pruned"),
 )
 MOST_TOLD: Final = 20
 
