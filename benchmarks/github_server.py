@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from bench_github import GitHub
 from bench_github_truth import Repo, Truth
 
+ENDPOINTS = ("graphql", "issues", "labels", "milestones", "commits", "languages", "contributors", "releases", "reviews")
+
 
 def make(truth: Truth, projects: int, issues: int) -> list[Repo]:
     truth.now = datetime.now(UTC).replace(microsecond=0) - timedelta(days=100)
@@ -52,10 +54,9 @@ def account(github: GitHub, tokens: list[str], seen: int) -> dict[str, object]:
     asked = github.requests[seen:]
     by: dict[str, int] = {}
     for each in asked:
-        name = (
-            "graphql" if each.path == "/graphql" else each.path.rpartition("/")[2] if each.path.count("/") > 3 else ""
-        )
-        by[name or "repository"] = by.get(name or "repository", 0) + 1
+        last = each.path.rpartition("/")[2]
+        name = last if last in ENDPOINTS else "repository" if each.path.count("/") <= 3 else "one of them"
+        by[name] = by.get(name, 0) + 1
     return {
         "requests": len(asked),
         "unchanged": sum(each.status == 304 for each in asked),

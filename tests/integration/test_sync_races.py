@@ -99,3 +99,12 @@ def test_a_push_in_the_second_of_another_is_seen_by_the_next_sync(github: GitHub
     assert cat.pushed_at == second
     sync()
     assert sync.differences() == []
+
+
+def test_contributors_that_may_not_be_seen_for_a_while_come_with_the_next_sync(
+    github: GitHub, sync: Sync, cat: Repo
+) -> None:
+    github.fail("/contributors$", lambda reply: error_reply(403, "Resource not accessible by personal access token"))
+    sync()
+    sync()
+    assert sync.differences() == []
