@@ -94,4 +94,6 @@ def test_a_history_too_long_for_a_list_of_contributors_is_no_failure(github: Git
     outcome = sync()
     assert counted(outcome)["ok"] == 1 and any("contributors" in note for note in outcome.notes)
     sync()
+    assert any("/contributors" in asked for asked in sync.asked), "said once, it is asked again"
+    sync()
     assert len(sync.asked) == 2

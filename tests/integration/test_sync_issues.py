@@ -107,7 +107,7 @@ def test_it_goes_on_at_the_page_where_it_was_stopped(github: GitHub, sync: Sync,
 
     github.before_reply = before
     stopped = sync()
-    assert isinstance(stopped.error, Interrupted) and 200 <= sync.rows("issues") < 450
+    assert isinstance(stopped.error, Interrupted) and 150 < sync.rows("issues") < 450
     sync.stop = type(sync.stop)()
     told = sync()
     assert sync.differences() == []

@@ -152,8 +152,9 @@ def _contributors(session: Session) -> bool:
     try:
         found = _all(session, "contributors", contributor_of)
     except Forbidden:
-        session.note("GitHub lists no contributors of a history as long as this")
-        return True
+        # A history that is too long is refused like what may not be seen for a while: the next run asks again.
+        session.note("GitHub lists no contributors: the history may be too long, or they may not be seen now")
+        return False
     if found is None:
         return False
     by_id = {each.github_id: each for each in found}

@@ -101,7 +101,8 @@ class _Sync:
             if self._error is None:
                 cleaned = cleaning.clean(run, conn, settings.sync_settings, etags.used)
                 days = self._days()
-            self._tell_quota(conn, client)
+            if self._error is None:
+                self._tell_quota(conn, client)
             freshness = store.freshness(conn)
         counted = {**cleaned, "project_days": days}
         return told(self._done, len(projects), client.account, freshness, counted, self._error, choice)
@@ -131,7 +132,7 @@ class _Sync:
             )
             for (account, resource), quota in sorted(client.quotas.items())
         ]
-        if figures and alerts.enabled and not self._run.stop.is_hurried:
+        if figures and alerts.enabled:
             with self._run.effect(conn):
                 self._run.tell(conn, conditions.of_figures(figures, alerts.conditions, self._run.now))
 
