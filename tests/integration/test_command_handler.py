@@ -64,6 +64,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setenv("GITHUB_TOKEN", SECRET)
     monkeypatch.setenv("JOBCTL_ENDPOINT_TOKENS", f"crm={SECRET}")
     monkeypatch.setenv("JOBCTL_SLOT", "2026-11-21T00:00:00Z")
+    monkeypatch.delenv("JOBCTL_TEST_PG_BIN", raising=False)  # the tests' own
     return Bench(tmp_path)
 
 
