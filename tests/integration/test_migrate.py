@@ -1,7 +1,5 @@
 """The migration runner: each file once, in order, under a lock, and never against a schema it does not know."""
 
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -11,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bench_postgres import Bench, is_root, reachable_directory, wait_for
+from bench_pooler import pgbouncer, pooled
 from jobctl.db import migrate as runner
 from jobctl.db.connection import Database, locate
 from jobctl.db.migrate import current_version, expected_version, migrate, require_schema
@@ -216,31 +214,16 @@ def test_an_old_server_is_refused(empty_database: Database, monkeypatch: pytest.
         migrate(empty_database)
 
 
+@pytest.mark.skipif(pgbouncer() is None, reason="no pgbouncer here")
 @pytest.mark.parametrize("mode", ["transaction", "session"])
 def test_a_pooler_is_refused_before_anything_is_written(
-    mode: str, server: Bench, empty_database: Database, empty: psycopg.Connection
+    mode: str, empty_database: Database, empty: psycopg.Connection
 ) -> None:
-    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
-    if program is None:
-        pytest.skip("no pgbouncer here")
-    name = empty.info.dbname
-    with reachable_directory() as folder:
-        folder.chmod(0o777)
-        configuration = folder / "pgbouncer.ini"
-        configuration.write_text(
-            f"[databases]\n{name} = host={server.layout.server_dir} port=5432 user=jobctl\n"
-            f"[pgbouncer]\nlisten_addr =\nunix_socket_dir = {folder}\nlisten_port = 6432\nauth_type = any\n"
-            f"pool_mode = {mode}\nlogfile = {folder}/log\n"
-        )
-        with subprocess.Popen([program, "-q", configuration], user=server.user if is_root() else None) as pooler:
-            try:
-                wait_for((folder / ".s.PGSQL.6432").exists)
-                pooled = locate(f"host={folder} port=6432 user=any dbname={name}", "jobctl-test")
-                for database in (pooled, replace(pooled, pooled=False)):  # found out even where nobody looked before
-                    with pytest.raises(ConfigurationError, match="migrate needs a direct connection"):
-                        migrate(database)
-            finally:
-                pooler.terminate()
+    with pooled(empty_database.dsn, mode) as url:
+        found = locate(url, "jobctl-test")
+        for database in (found, replace(found, pooled=False)):  # found out even where nobody looked before
+            with pytest.raises(ConfigurationError, match="migrate needs a direct connection"):
+                migrate(database)
     assert current_version(empty) == 0
 
 

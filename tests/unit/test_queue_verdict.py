@@ -105,7 +105,7 @@ values = st.recursive(
 def test_any_json_result_can_be_stored(result: dict[str, Any]) -> None:
     kept = storable.result_of(result)
     written = json.dumps(kept, ensure_ascii=False)
-    assert is_storable(written) and "\\u0000" not in written
+    assert is_storable(written) and "\\u0000" not in written.replace("\\\\", "")  # a backslash of the text is two
 
 
 def test_a_plain_result_is_kept_as_it_is() -> None:
