@@ -608,7 +608,7 @@ MUTANTS = {
         claim, ("CLAIM",), {"coalesce(u.running, e.running) - coalesce(r.running, 0)": "NULL::bigint"}, "claim"
     ),
     "a claim beyond a type's limit": Mutant(
-        claim, ("CLAIM",), {"least(l.running - coalesce(r.running, 0)": "least(NULL::bigint"}, "claim"
+        claim, ("CLAIM",), {"    l.running - coalesce(r.running, 0),": "    NULL::bigint,"}, "claim"
     ),
     "a claim beyond the limit in all": Mutant(
         claim, ("CLAIM",), {"min(l.running) - (SELECT count(*) FROM running)": "min(l.running)"}, "claim"
