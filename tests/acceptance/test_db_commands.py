@@ -98,6 +98,13 @@ def test_psql_opens_the_embedded_database_and_gets_the_words_that_follow(up: Ben
     assert (done.returncode, done.stdout) == (0, "jobctl|jobctl\n")
 
 
+def test_psql_opens_in_an_emptied_environment_too(up: Bench) -> None:
+    words = ["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in on(up).items())]
+    words += [sys.executable, "-m", "jobctl", "db", "psql", "-A", "-t", "-c", "SELECT 7"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "7\n", "")
+
+
 def test_psql_carries_no_password_on_its_command_line(up: Bench) -> None:
     with psycopg.connect(embedded.dsn(up.data_dir), autocommit=True) as conn:
         conn.execute("CREATE ROLE guest LOGIN PASSWORD 'canary-pass'")

@@ -134,10 +134,10 @@ def test_two_causes_at_once_are_two_incidents_and_each_has_its_own_end(
     ends(conn, settings, "sync", "completed")
     deliver(settings, database)
     assert [text.partition("\n")[0] for text in receiver.texts] == [
-        "jobctl: GitHub's limit is reached or GitHub does not answer",
+        "jobctl: GitHub's limit is near or reached, or GitHub does not answer",
         "jobctl: PostgreSQL cannot be reached",
         "jobctl: resolved: PostgreSQL cannot be reached",
-        "jobctl: resolved: GitHub's limit is reached or GitHub does not answer",
+        "jobctl: resolved: GitHub's limit is near or reached, or GitHub does not answer",
     ]
 
 

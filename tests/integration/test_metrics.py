@@ -451,6 +451,8 @@ def test_what_is_critical_is_told_once_a_project_and_is_over_when_it_is_not_foun
         ("bug-unassigned", "octo/cat"): f"octo/cat#{old}: a critical bug is nobody's, 2d after it was opened",
         ("revenue-at-risk", "revenue"): "open bugs cost 21,000 USD a day",
     }
+    (breach,) = [each for each in metrics.told if each.condition == "sla-breach"]
+    assert (f"#{old} resolution", "48.0 h, the goal is 4.0 h") in breach.facts
     made.conn.execute("UPDATE dev.issues SET state = 'closed', closed_at = %s WHERE number = %s", (NOW, old))
     made.conn.execute("UPDATE dev.issues SET assignees = '{ann}' WHERE number = %s", (young,))
     metrics()

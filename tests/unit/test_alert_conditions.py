@@ -284,3 +284,8 @@ def test_faults_of_the_table_are_told_in_an_operators_words(table: object, said:
     with pytest.raises(ValueError) as raised:  # noqa: PT011 - the text is what is asked for
         read_alerts(table)
     assert said in str(raised.value)
+
+
+def test_a_token_that_is_refused_is_no_limit_of_githubs() -> None:
+    assert causes.cause_of("Limited", "sync", "") == causes.GITHUB
+    assert causes.cause_of("CredentialsRefused", "sync", "") == causes.own("run", "sync", "", "CredentialsRefused")

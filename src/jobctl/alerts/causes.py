@@ -14,7 +14,7 @@ SHARED: Final = frozenset({DATABASE, GITHUB, DISK, DEPLOY})
 
 TITLES: Final = {
     DATABASE: "PostgreSQL cannot be reached",
-    GITHUB: "GitHub's limit is reached or GitHub does not answer",
+    GITHUB: "GitHub's limit is near or reached, or GitHub does not answer",
     DISK: "a disk is full",
     DEPLOY: "settings, schema or program are not right after a change",
 }
@@ -24,7 +24,6 @@ _CLASSES: Final = {
     "Limited": GITHUB,
     "BudgetSpent": GITHUB,
     "ServerTrouble": GITHUB,
-    "CredentialsRefused": GITHUB,
     "DiskFull": DISK,
     "SchemaError": DEPLOY,
     "ConfigurationError": DEPLOY,

@@ -129,7 +129,7 @@ def psql(arguments: Annotated[list[str] | None, typer.Argument(metavar="[PSQL AR
         )
     for name, value in environment.items():  # not the command line: every account can read that
         os.putenv(name, value)
-    os.execv(program, ["psql", *([f"--dbname={rest}"] if rest else []), *(arguments or [])])  # noqa: S606 - no shell is the point
+    os.execv(program, [str(program), *([f"--dbname={rest}"] if rest else []), *(arguments or [])])  # noqa: S606 - no shell is the point
 
 
 @app.command(epilog="Example: jobctl db grants --worker jobs | psql service=admin")

@@ -35,7 +35,8 @@ class Watched:
         found = [_of_breaches(name, breaches) for name, breaches in sorted(self._breaches.items())]
         for name, each in sorted(self._unassigned.items()):
             age_s = (as_of - each.since).total_seconds()
-            title = f"{name}#{each.number}: a critical bug is nobody's, {_minutes(age_s)} after it was opened"
+            age = format_duration(age_s // 60 * 60)
+            title = f"{name}#{each.number}: a critical bug is nobody's, {age} after it was opened"
             found.append(Figure("bug-unassigned", name, age_s, title))
         title = f"open bugs cost {at_risk.total:,.0f} {currency} a day"
         facts = (("open bugs", f"{at_risk.open_bugs:,}"),)
@@ -54,8 +55,5 @@ def _of_breaches(name: str, breaches: Sequence[Breach]) -> Figure:
 
 
 def _late(breach: Breach) -> str:
-    return f"{_minutes(breach.elapsed_s)} of working time, the goal is {_minutes(breach.goal_s)}"
-
-
-def _minutes(seconds: float) -> str:
-    return format_duration(seconds // 60 * 60)
+    """In hours: a day of working time is not a day."""
+    return f"{breach.elapsed_s / 3_600:,.1f} h, the goal is {breach.goal_s / 3_600:,.1f} h"
