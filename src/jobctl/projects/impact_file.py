@@ -5,19 +5,16 @@ issue,impact_per_day,note
 octo/cat#12,1500,lost orders
 """
 
-import csv
-import io
-import json
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from jobctl.errors import DataError, UsageError
 from jobctl.projects.issue_name import IssueName, parse_issue
+from jobctl.projects.rows_file import csv_lines, json_lines, refuse_faults
 
 LARGEST: Final = 10 << 20
 MOST_ROWS: Final = 100_000
-FAULTS_TOLD: Final = 5
 LONGEST_NOTE: Final = 500
 COLUMNS: Final = ("issue", "impact_per_day", "note")
 NOTHING: Final = "none"
@@ -41,9 +38,10 @@ def read_impacts(data: bytes, amount: Callable[[str], Decimal | None]) -> list[R
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"the file is not UTF-8 (byte {error.start})", hint="save it as UTF-8") from None
+    is_json = text.lstrip()[:1] == "{"
     faults: list[str] = []
     rows: dict[tuple[str, int], Row] = {}
-    for line, values in (_json_lines if text.lstrip()[:1] == "{" else _csv_lines)(text, faults):
+    for line, values in _json_lines(text, faults) if is_json else csv_lines(text, faults, _strange):
         try:
             row = _row(line, values, amount)
             rows[row.issue.project.lower(), row.issue.number] = row
@@ -51,11 +49,7 @@ def read_impacts(data: bytes, amount: Callable[[str], Decimal | None]) -> list[R
             faults.append(f"line {line}: {error.message} ({error.hint})")
         if len(rows) > MOST_ROWS:
             raise DataError(f"the file has more than {MOST_ROWS:,} issues", hint="split it")
-    if faults:
-        more = f"; and {len(faults) - FAULTS_TOLD} more" if len(faults) > FAULTS_TOLD else ""
-        raise DataError(
-            f"{'; '.join(faults[:FAULTS_TOLD])}{more}", hint="nothing was imported: mend the file and try again"
-        )
+    refuse_faults(faults)
     if not rows:
         raise DataError("the file names no issue", hint=f"CSV with the columns {', '.join(COLUMNS)}, or JSON lines")
     return list(rows.values())
@@ -74,45 +68,14 @@ def _row(line: int, values: Mapping[str, str], amount: Callable[[str], Decimal |
     return Row(line, issue, per_day, note)
 
 
-def _csv_lines(text: str, faults: list[str]) -> Iterator[tuple[int, Mapping[str, str]]]:
-    first = text.lstrip().partition("\n")[0]
-    reader = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count), strict=True)
-    try:
-        header = [name.strip().lower() for name in next(reader, list[str]())]
-        if header and _is_strange(dict.fromkeys(header), faults, 1):
-            return
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) > len(header):
-                faults.append(f"line {reader.line_num}: {len(cells)} cells under {len(header)} columns")
-                continue
-            yield reader.line_num, dict(zip(header, cells, strict=False))
-    except csv.Error as error:
-        faults.append(f"line {reader.line_num}: {error}")
-
-
 def _json_lines(text: str, faults: list[str]) -> Iterator[tuple[int, Mapping[str, str]]]:
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            found: object = json.loads(line)
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            faults.append(f"line {number}: no JSON object")
-            continue
-        values = cast("dict[str, object]", found)
-        if not _is_strange(values, faults, number):
-            yield number, {name: "" if value is None else str(value) for name, value in values.items()}
+    for number, values in json_lines(text, faults, _strange):
+        yield number, {name: "" if value is None else str(value) for name, value in values.items()}
 
 
-def _is_strange(values: Mapping[str, object], faults: list[str], line: int) -> bool:
+def _strange(values: Mapping[str, object]) -> str:
     unknown = [name for name in values if name not in COLUMNS]
-    missing = [name for name in COLUMNS[:2] if name not in values]
     if unknown:
-        faults.append(f"line {line}: {unknown[0]!r} is none of {', '.join(COLUMNS)}")
-    elif missing:
-        faults.append(f"line {line}: there is no {missing[0]}")
-    return bool(unknown or missing)
+        return f"{unknown[0]!r} is none of {', '.join(COLUMNS)}"
+    missing = [name for name in COLUMNS[:2] if name not in values]
+    return f"there is no {missing[0]}" if values and missing else ""

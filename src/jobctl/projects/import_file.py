@@ -4,18 +4,15 @@ project,criticality,team,owner,schedule,active
 octo/cat,high,platform,ann@example.org,,yes
 """
 
-import csv
-import io
-import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from jobctl.errors import DataError, UsageError
 from jobctl.projects.project import Care, check_care, parse_name
+from jobctl.projects.rows_file import csv_lines, json_lines, refuse_faults
 
 LARGEST: Final = 10 << 20
 MOST_ROWS: Final = 20_000
-FAULTS_TOLD: Final = 5
 NAME_COLUMNS: Final = ("project", "full_name", "repository", "repo", "name")
 CARE_COLUMNS: Final = ("criticality", "team", "owner", "schedule", "active")
 NOTHING: Final = "none"
@@ -44,7 +41,7 @@ def read_rows(data: bytes, check_schedule: Callable[[str], None]) -> list[Row]:
     is_json = text.lstrip()[:1] == "{"
     faults: list[str] = []
     rows: dict[str, Row] = {}
-    for line, values in (_json_lines if is_json else _csv_lines)(text, faults):
+    for line, values in _json_lines(text, faults) if is_json else csv_lines(text, faults, _strange):
         try:
             row = Row(line, parse_name(_name(values)), _care(values, check_schedule))
             rows[row.name.lower()] = row
@@ -52,58 +49,19 @@ def read_rows(data: bytes, check_schedule: Callable[[str], None]) -> list[Row]:
             faults.append(f"line {line}: {error.message} ({error.hint})")
         if len(rows) > MOST_ROWS:
             raise DataError(f"the file has more than {MOST_ROWS:,} projects", hint="split it")
-    if faults:
-        more = f"; and {len(faults) - FAULTS_TOLD} more" if len(faults) > FAULTS_TOLD else ""
-        raise DataError(
-            f"{'; '.join(faults[:FAULTS_TOLD])}{more}", hint="nothing was imported: mend the file and try again"
-        )
+    refuse_faults(faults)
     if not rows:
         raise nothing
     return list(rows.values())
 
 
 def _json_lines(text: str, faults: list[str]) -> Iterator[tuple[int, Mapping[str, str]]]:
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            found: object = json.loads(line)
-        except (ValueError, RecursionError):
-            faults.append(f"line {number}: no JSON object")
-            continue
-        if not isinstance(found, dict):
-            faults.append(f"line {number}: no JSON object")
-            continue
-        values = cast("dict[str, Any]", found)
-        if strange := _strange(values):
-            faults.append(f"line {number}: {strange}")
-            continue
+    for number, values in json_lines(text, faults, _strange):
         wrong = [name for name, value in values.items() if not isinstance(value, str | bool | None)]
         if wrong:
             faults.append(f"line {number}: {wrong[0]} is no text")
             continue
         yield number, {name: _text(value) for name, value in values.items()}
-
-
-def _csv_lines(text: str, faults: list[str]) -> Iterator[tuple[int, Mapping[str, str]]]:
-    first = text.lstrip().partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
-    try:
-        header = [name.strip().lower() for name in next(reader, list[str]())]
-        strange = _strange(dict.fromkeys(header))
-        if strange or len(set(header)) != len(header):
-            faults.append(f"line 1: {strange or 'a column stands twice'}")
-            return
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) > len(header):
-                faults.append(f"line {reader.line_num}: {len(cells)} cells under {len(header)} columns")
-                continue
-            yield reader.line_num, dict(zip(header, cells, strict=False))
-    except csv.Error as error:
-        faults.append(f"line {reader.line_num}: {error}")
 
 
 def _strange(values: Mapping[str, object]) -> str:
