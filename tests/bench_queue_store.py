@@ -45,8 +45,15 @@ def limit(conn: psycopg.Connection, kind: str, running: int | None, name: str = 
     )
 
 
-def claimer(*types: str, worker: str = "vm1/1", lease_s: float = 60, database: Database | None = None) -> Claimer:
-    return Claimer(types or ("crawl",), worker=worker, run_id=uuid.uuid4(), lease_s=lease_s, database=database)
+def claimer(
+    *types: str,
+    worker: str = "vm1/1",
+    lease_s: float = 60,
+    database: Database | None = None,
+    run_id: uuid.UUID | None = None,
+) -> Claimer:
+    run_id = run_id or uuid.uuid4()
+    return Claimer(types or ("crawl",), worker=worker, run_id=run_id, lease_s=lease_s, database=database)
 
 
 def claim_one(conn: psycopg.Connection, *types: str) -> Task:

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import uuid
 from collections import Counter
 
 import psycopg
@@ -10,6 +11,7 @@ import pytest
 from bench_pooler import pgbouncer, pooled
 from bench_queue_store import add, back, broken_promises, claim_one, claimer, drain, limit, states, succeeded
 from jobctl.db.connection import Database, locate
+from jobctl.queue import left
 from jobctl.queue.claim import find_lanes
 from jobctl.queue.complete import complete
 
@@ -23,6 +25,19 @@ def test_a_claim_holds_the_task_for_its_worker_and_counts_the_try(conn: psycopg.
     ).fetchone()
     assert row == ("running", 1, "vm1/77", task.fence, True)
     assert broken_promises(conn) == {}
+
+
+def test_only_a_claim_whose_answer_was_lost_is_taken_up_by_its_run(conn: psycopg.Connection) -> None:
+    # An answered one may have been carried out, its end refused: taken up again it would have two effects in one try.
+    run_id = uuid.uuid4()
+    limit(conn, "each_user", 10)
+    add(conn, 3)
+    ours = claimer(run_id=run_id)
+    (answered,) = ours.claim(conn, 1)
+    claimer().claim(conn, 1)  # of another run
+    (lost,) = ours.claim(conn, 1)
+    assert left.claimed_unawares(conn, run_id, after=answered.claimed_at) == [lost]
+    assert left.claimed_unawares(conn, run_id, after=lost.claimed_at) == []
 
 
 def test_the_limits_of_user_type_and_all_hold_at_the_same_time(conn: psycopg.Connection) -> None:

@@ -1,6 +1,7 @@
 """What is left in the queue: for a worker that asks whether it may go, and what it could not do."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import psycopg
@@ -68,15 +69,18 @@ def due(conn: psycopg.Connection, types: Sequence[str]) -> Mapping[str, int]:
     return dict(conn.execute(DUE, {"types": arrays.of_texts(list(types))}).fetchall())
 
 
-OF_RUN = """
+# Not "what it does not hold": a try whose end was refused it holds no more, and has carried out all the same. To take
+# that up again would have its effect twice under one fence.
+CLAIMED_AFTER = """
 SELECT t.task_id, t.type, t.fence, t.user_id, t.organization_id, t.site_url, coalesce(t.payload, '{}'), t.subject_id,
     t.dedupe_key, t.model_version, t.content_hash, t.attempts, t.crashes, t.checkpoint,
     greatest(t.scheduled_at, 'epoch'), t.claimed_at
 FROM queue.tasks AS t
-WHERE t.state = 'running' AND t.worker_run_id = %(run_id)s AND t.task_id <> ALL (%(known)s::text::bigint[])
+WHERE t.state = 'running' AND t.worker_run_id = %(run_id)s AND t.claimed_at > %(after)s
 """
 
 
-def claimed_unawares(conn: psycopg.Connection, run_id: UUID, known: Sequence[int]) -> list[Task]:
-    """Tasks that this run has claimed and does not know of: the answer to a claim's COMMIT was lost."""
-    return [Task(*row) for row in conn.execute(OF_RUN, {"run_id": run_id, "known": arrays.of_numbers(list(known))})]
+def claimed_unawares(conn: psycopg.Connection, run_id: UUID, *, after: datetime) -> list[Task]:
+    """Tasks that this run has claimed and does not know of: the answer to a claim's COMMIT was lost. `after` is the
+    moment of its last claim that was answered."""
+    return [Task(*row) for row in conn.execute(CLAIMED_AFTER, {"run_id": run_id, "after": after})]

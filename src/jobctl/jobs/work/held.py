@@ -58,10 +58,6 @@ class Held:
     def is_lost(self, task: Task) -> bool:
         return _try_of(task) in self._lost
 
-    def ids(self) -> list[int]:
-        with self._lock:
-            return list(self._since)
-
     def __len__(self) -> int:
         return len(self._since)
 

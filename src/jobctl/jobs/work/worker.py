@@ -16,6 +16,7 @@ import random
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 import psycopg
@@ -129,6 +130,7 @@ class Worker:
         self._poll_s = POLL_S[0]
         self._conflicts = 0
         self._unsure_until = 0.0
+        self._claimed_at = datetime.min.replace(tzinfo=UTC)  # the last claim that was answered
 
     # The drain -----------------------------------------------------------------------------------------------------
 
@@ -255,6 +257,7 @@ class Worker:
             return False
         self._poll_s = POLL_S[0]
         self._caller.clock.learn(tasks[0].claimed_at, began)
+        self._claimed_at = max(self._claimed_at, *(task.claimed_at for task in tasks))
         self._held.add(tasks)
         self.tally.claimed += len(tasks)
         self._hand_out(tasks)
@@ -274,7 +277,7 @@ class Worker:
     def _strays(self, conn: psycopg.Connection) -> list[Task]:
         if clock.monotonic() > self._unsure_until:
             return []
-        return left.claimed_unawares(conn, self._run.run_id, self._held.ids())
+        return left.claimed_unawares(conn, self._run.run_id, after=self._claimed_at)
 
     def _not_answered(self, error: psycopg.Error | JobctlError) -> None:
         """The database is away, or somebody was in the way: a little later. Anything else ends the run."""
