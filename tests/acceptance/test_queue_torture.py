@@ -135,10 +135,12 @@ class Chaos:
     frozen: int = 0
     thaws: list[threading.Timer] = field(default_factory=list[threading.Timer])
 
-    def strike(self) -> None:
-        victim = self.rng.choice(self.crew.now)
-        if not victim.is_alive:
-            return
+    def strike(self) -> bool:
+        """Whether somebody was there to be met."""
+        alive = [one for one in self.crew.now if one.is_alive]
+        if not alive:
+            return False
+        victim = self.rng.choice(alive)
         if self.rng.random() < 0.3:
             victim.signal(signal.SIGSTOP)
             thaw = threading.Timer(LEASE_S * self.rng.uniform(0.8, 2.0), victim.signal, (signal.SIGCONT,))
@@ -149,6 +151,7 @@ class Chaos:
             who = self.rng.choice(list(VICTIMS))
             victim.signal(signal.SIGKILL, **VICTIMS[who])
             self.killed[who] += 1
+        return True
 
     def end(self) -> None:
         for thaw in self.thaws:
@@ -174,9 +177,8 @@ def test_no_kill_and_no_freeze_loses_or_doubles_a_task_or_exceeds_a_limit(
         while bench_queue.unfinished(base.conn):
             assert time.monotonic() < deadline, f"the queue does not get empty: {bench_queue.states(base.conn)}"
             crew.tend()
-            if struck < strikes and place.done() >= struck * len(ids) / (strikes + 1):
-                chaos.strike()
-                struck += 1
+            due = min(strikes, place.done() * (strikes + 1) // len(ids))  # the crew is young again after each round
+            struck += sum(chaos.strike() for _ in range(min(due - struck, workers)))
             time.sleep(0.05)
     finally:
         chaos.end()
