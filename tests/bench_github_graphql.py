@@ -409,83 +409,96 @@ _OF_ACCOUNT: dict[str, _Field] = {
     "databaseId": _plain(lambda of: of.id),
 }
 
-_FIELDS: dict[str, dict[str, _Field]] = {
-    "Repository": {
-        "id": _plain(lambda repo: repo.node_id),
-        "databaseId": _plain(lambda repo: repo.id),
-        "name": _plain(lambda repo: repo.name),
-        "nameWithOwner": _plain(lambda repo: repo.full_name),
-        "owner": _plain(lambda repo: repo.owner),
-        "isArchived": _plain(lambda repo: repo.archived),
-        "isPrivate": _plain(lambda repo: repo.private),
-        "pushedAt": _plain(lambda repo: repo.pushed_at),
-        "updatedAt": _plain(lambda repo: repo.updated_at),
-        "defaultBranchRef": _plain(_default_branch),
-        "issue": _number_of(False),
-        "pullRequest": _number_of(True),
-        "issues": _items_of(False),
-        "pullRequests": _items_of(True),
-    },
-    "Issue": _OF_BOTH
+_FIELDS: dict[str, dict[str, _Field]] = (
+    {
+        "Repository": {
+            "id": _plain(lambda repo: repo.node_id),
+            "databaseId": _plain(lambda repo: repo.id),
+            "name": _plain(lambda repo: repo.name),
+            "nameWithOwner": _plain(lambda repo: repo.full_name),
+            "owner": _plain(lambda repo: repo.owner),
+            "isArchived": _plain(lambda repo: repo.archived),
+            "isPrivate": _plain(lambda repo: repo.private),
+            "pushedAt": _plain(lambda repo: repo.pushed_at),
+            "updatedAt": _plain(lambda repo: repo.updated_at),
+            "defaultBranchRef": _plain(_default_branch),
+            "issue": _number_of(False),
+            "pullRequest": _number_of(True),
+            "issues": _items_of(False),
+            "pullRequests": _items_of(True),
+        },
+        "Issue": _OF_BOTH
+        | {
+            "databaseId": _issue(lambda issue: issue.id),
+            "fullDatabaseId": _issue(lambda issue: str(issue.id)),
+            "state": _issue(lambda issue: issue.state.upper()),
+            "stateReason": _issue(lambda issue: (issue.state_reason or "").upper() or None),
+        },
+        "PullRequest": _OF_BOTH
+        | {
+            "databaseId": _issue(lambda issue: issue.pull_id),
+            "fullDatabaseId": _issue(lambda issue: str(issue.pull_id)),
+            "state": _issue(lambda issue: "MERGED" if issue.pull and issue.pull.merged_at else issue.state.upper()),
+            "isDraft": _pull(lambda pull: pull.draft),
+            "merged": _pull(lambda pull: pull.merged_at is not None),
+            "mergedAt": _pull(lambda pull: pull.merged_at),
+            "mergedBy": _pull(lambda pull: pull.merged_by),
+            "mergeCommit": _pull(lambda pull: _Wrapped(oid=pull.merge_commit) if pull.merge_commit else None),
+            "additions": _pull(lambda pull: pull.additions),
+            "deletions": _pull(lambda pull: pull.deletions),
+            "changedFiles": _pull(lambda pull: pull.changed_files),
+            "baseRefName": _pull(lambda pull: pull.base),
+            "headRefName": _pull(lambda pull: pull.head),
+            "headRefOid": _pull(lambda pull: pull.commits[-1].sha),
+            "commits": _pull(lambda pull: _commits(pull.commits)),
+            "reviews": _pull(lambda pull: _Connection(pull.reviews)),
+        },
+        "PullRequestReview": {
+            "id": _plain(lambda review: review.node_id),
+            "databaseId": _plain(lambda review: review.id),
+            "fullDatabaseId": _plain(lambda review: str(review.id)),
+            "author": _plain(lambda review: review.author),
+            "state": _plain(lambda review: review.state),
+            "submittedAt": _plain(lambda review: review.submitted_at),
+            "body": _plain(lambda review: review.body),
+            "commit": _plain(lambda review: _Wrapped(oid=review.commit)),
+        },
+        "Commit": {
+            "oid": _plain(lambda commit: commit.sha),
+            "committedDate": _plain(lambda commit: commit.at),
+            "authoredDate": _plain(lambda commit: commit.authored_at),
+            "history": _plain(lambda commit: _Connection(_history(commit))),
+            "message": _plain(lambda commit: commit.message),
+        },
+        "Label": {"id": _plain(lambda of: of.node_id), "name": _plain(lambda of: of.name)},
+        "Milestone": {
+            "id": _plain(lambda of: of.node_id),
+            "number": _plain(lambda of: of.number),
+            "title": _plain(lambda of: of.title),
+        },
+        "Wrapped": {
+            name: _plain(lambda of, name=name: of.fields[name]) for name in ("oid", "commit", "name", "target")
+        },
+        "IssueComment": {
+            "id": _plain(lambda of: of.node_id),
+            "author": _plain(lambda of: of.author),
+            "createdAt": _plain(lambda of: of.created_at),
+        },
+        "User": _OF_ACCOUNT,
+        "Organization": _OF_ACCOUNT,
+        "Bot": _OF_ACCOUNT,
+        "Mannequin": _OF_ACCOUNT,
+    }
     | {
-        "databaseId": _issue(lambda issue: issue.id),
-        "fullDatabaseId": _issue(lambda issue: str(issue.id)),
-        "state": _issue(lambda issue: issue.state.upper()),
-        "stateReason": _issue(lambda issue: (issue.state_reason or "").upper() or None),
-    },
-    "PullRequest": _OF_BOTH
+        kind: {"actor": _plain(lambda of: of.actor), "createdAt": _plain(lambda of: of.created_at)}
+        for kind in ("ReopenedEvent", "ClosedEvent", "ReadyForReviewEvent", "ConvertToDraftEvent")
+    }
     | {
-        "databaseId": _issue(lambda issue: issue.pull_id),
-        "fullDatabaseId": _issue(lambda issue: str(issue.pull_id)),
-        "state": _issue(lambda issue: "MERGED" if issue.pull and issue.pull.merged_at else issue.state.upper()),
-        "isDraft": _pull(lambda pull: pull.draft),
-        "merged": _pull(lambda pull: pull.merged_at is not None),
-        "mergedAt": _pull(lambda pull: pull.merged_at),
-        "mergedBy": _pull(lambda pull: pull.merged_by),
-        "mergeCommit": _pull(lambda pull: _Wrapped(oid=pull.merge_commit) if pull.merge_commit else None),
-        "additions": _pull(lambda pull: pull.additions),
-        "deletions": _pull(lambda pull: pull.deletions),
-        "changedFiles": _pull(lambda pull: pull.changed_files),
-        "baseRefName": _pull(lambda pull: pull.base),
-        "headRefName": _pull(lambda pull: pull.head),
-        "headRefOid": _pull(lambda pull: pull.commits[-1].sha),
-        "commits": _pull(lambda pull: _commits(pull.commits)),
-        "reviews": _pull(lambda pull: _Connection(pull.reviews)),
-    },
-    "PullRequestReview": {
-        "id": _plain(lambda review: review.node_id),
-        "databaseId": _plain(lambda review: review.id),
-        "fullDatabaseId": _plain(lambda review: str(review.id)),
-        "author": _plain(lambda review: review.author),
-        "state": _plain(lambda review: review.state),
-        "submittedAt": _plain(lambda review: review.submitted_at),
-        "body": _plain(lambda review: review.body),
-        "commit": _plain(lambda review: _Wrapped(oid=review.commit)),
-    },
-    "Commit": {
-        "oid": _plain(lambda commit: commit.sha),
-        "committedDate": _plain(lambda commit: commit.at),
-        "authoredDate": _plain(lambda commit: commit.authored_at),
-        "history": _plain(lambda commit: _Connection(_history(commit))),
-        "message": _plain(lambda commit: commit.message),
-    },
-    "Label": {"id": _plain(lambda of: of.node_id), "name": _plain(lambda of: of.name)},
-    "Milestone": {
-        "id": _plain(lambda of: of.node_id),
-        "number": _plain(lambda of: of.number),
-        "title": _plain(lambda of: of.title),
-    },
-    "Wrapped": {name: _plain(lambda of, name=name: of.fields[name]) for name in ("oid", "commit", "name", "target")},
-    "IssueComment": {
-        "id": _plain(lambda of: of.node_id),
-        "author": _plain(lambda of: of.author),
-        "createdAt": _plain(lambda of: of.created_at),
-    },
-    "User": _OF_ACCOUNT,
-    "Organization": _OF_ACCOUNT,
-    "Bot": _OF_ACCOUNT,
-    "Mannequin": _OF_ACCOUNT,
-} | {
-    kind: {"actor": _plain(lambda of: of.actor), "createdAt": _plain(lambda of: of.created_at)}
-    for kind in ("ReopenedEvent", "ClosedEvent", "ReadyForReviewEvent", "ConvertToDraftEvent")
-}
+        kind: {
+            "actor": _plain(lambda of: of.actor),
+            "createdAt": _plain(lambda of: of.created_at),
+            "label": _plain(lambda of: of.label),
+        }
+        for kind in ("LabeledEvent", "UnlabeledEvent")
+    }
+)

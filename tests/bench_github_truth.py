@@ -136,6 +136,7 @@ class Event:
     kind: str
     actor: Account | None
     created_at: datetime
+    label: Label | None = None
 
 
 @dataclass(eq=False)
@@ -402,12 +403,12 @@ class Truth:
     def take_label(self, issue: Issue, label: Label) -> None:
         with self.lock:
             issue.labels = [each for each in issue.labels if each is not label]
-            issue.updated_at = self.tick()
+            self._happened(issue, "UnlabeledEvent", label=label)
 
     def put_label(self, issue: Issue, label: Label) -> None:
         with self.lock:
             issue.labels.append(label)
-            issue.updated_at = self.tick()
+            self._happened(issue, "LabeledEvent", label=label)
 
     def close(self, issue: Issue, reason: str = "completed") -> None:
         with self.lock:
@@ -474,9 +475,9 @@ class Truth:
             issue.updated_at = at
             return issue.pull.reviews[-1]
 
-    def _happened(self, issue: Issue, kind: str, actor: str = "ann") -> None:
+    def _happened(self, issue: Issue, kind: str, actor: str = "ann", label: Label | None = None) -> None:
         issue.updated_at = self.tick()
-        issue.events.append(Event(next(self._ids), kind, self.account(actor), issue.updated_at))
+        issue.events.append(Event(next(self._ids), kind, self.account(actor), issue.updated_at, label))
 
     def delete_issue(self, repo: Repo, number: int) -> None:
         with self.lock:

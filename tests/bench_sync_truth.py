@@ -46,6 +46,10 @@ SELECT r.node_id, pull_node_id, r.author, r.author_is_bot, r.state, submitted_at
 FROM dev.reviews AS r JOIN dev.issues AS i ON i.node_id = pull_node_id
 WHERE r.project_id = %s AND i.removed_at IS NULL
 """
+LABEL_EVENTS = """
+SELECT concat_ws(' ', e.node_id, e.label_node_id, extract(epoch FROM e.at)::bigint, e.is_added), true
+FROM dev.label_events AS e JOIN dev.issues AS i USING (node_id) WHERE e.project_id = %s AND i.removed_at IS NULL
+"""
 COMMITS = """
 SELECT sha, author, author_is_bot, author_name, subject, authored_at, committed_at FROM dev.commits
 WHERE project_id = %s
@@ -90,6 +94,9 @@ def _inside(conn: psycopg.Connection, truth: Truth, repo: Repo, project_id: int)
         *compared("issues", rows(ISSUES), {issue.node_id: _issue(issue) for issue in issues}),
         *compared("pulls", rows(PULLS), {issue.node_id: _pull(issue) for issue in pulls}),
         *compared("reviews", rows(REVIEWS), {key: row for issue in pulls for key, row in _reviews(issue).items()}),
+        *compared(
+            "label events", rows(LABEL_EVENTS), {key: (True,) for issue in issues for key in _label_events(issue)}
+        ),
         # What a forced push has dropped may stand; what nobody ever pushed may not.
         *compared(
             "commits",
@@ -217,6 +224,16 @@ def _pull(of: Issue) -> tuple[Any, ...]:
         *(pull.base, pull.head, pull.additions, pull.deletions, pull.changed_files, len(pull.commits)),
         *(pull.commits[0].authored_at, max(ready, default=None), min(reviewed, default=None)),
     )
+
+
+def _label_events(of: Issue) -> set[str]:
+    """Of an issue that is no pull request."""
+    added = {"LabeledEvent": "t", "UnlabeledEvent": "f"}
+    return {
+        f"{of.node_id} {each.label.node_id} {int(each.created_at.timestamp())} {added[each.kind]}"
+        for each in of.events
+        if each.label is not None and of.pull is None
+    }
 
 
 def _reviews(of: Issue) -> dict[str, tuple[Any, ...]]:

@@ -14,8 +14,9 @@ from jobctl.db.connection import Database
 from jobctl.errors import ConfigurationError, Interrupted
 from jobctl.jobs.metrics import job
 from jobctl.runtime.stop import Stop
-from jobctl.service_levels import bugs, impacts, reading, velocity
+from jobctl.service_levels import bugs, impacts, pauses, reading, velocity
 from jobctl.service_levels.bugs import Rules
+from jobctl.service_levels.cycles import Pause
 from jobctl.service_levels.facts import Window
 from jobctl.service_levels.impacts import Said
 
@@ -205,6 +206,63 @@ def test_a_pause_is_seen_kept_and_left_out(made: Repositories, metrics: Metrics)
     ]  # fmt: skip
     metrics.now = NOW + 32 * HOUR
     assert [each["goal"] for each in metrics.figures()["breaches"]] == ["first_response", "resolution"]
+
+
+def labelled(made: Repositories, number: int, label_id: int, at: datetime, *, is_added: bool) -> None:
+    made.conn.execute("UPDATE dev.labels SET node_id = 'LA_' || label_id WHERE node_id IS NULL")
+    made.conn.execute(
+        "INSERT INTO dev.label_events (node_id, label_node_id, at, is_added, project_id)"
+        " SELECT node_id, 'LA_' || %s, %s, %s, project_id FROM dev.issues WHERE number = %s",
+        (label_id, at, is_added, number),
+    )
+
+
+def test_a_past_day_is_judged_by_the_labels_of_that_day(made: Repositories, metrics: Metrics) -> None:
+    """Of medium severity until two days ago and critical since; a second one became a bug yesterday, and a third one
+    was a bug until yesterday."""
+    project_id = made.project()
+    first = made.bug(project_id, "p0", created_at=NOW - 10 * DAY)
+    second = made.bug(project_id, "p1", created_at=NOW - 10 * DAY)
+    third = made.issue(project_id, created_at=NOW - 10 * DAY)
+    bug, medium, critical, high = (made.label(project_id, name) for name in ("bug", "p2", "p0", "p1"))
+    labelled(made, first, medium, NOW - 10 * DAY, is_added=True)
+    labelled(made, first, medium, NOW - 2 * DAY, is_added=False)
+    labelled(made, first, critical, NOW - 2 * DAY, is_added=True)
+    labelled(made, second, bug, NOW - 1 * DAY, is_added=True)
+    labelled(made, second, high, NOW - 10 * DAY, is_added=True)
+    labelled(made, third, bug, NOW - 9 * DAY, is_added=True)
+    labelled(made, third, bug, NOW - 1 * DAY, is_added=False)
+
+    def bugs_by_severity(**options: Any) -> dict[str, int]:
+        said = metrics.figures(**options)["revenue_at_risk"]["by_severity"]
+        return {name: each["bugs"] for name, each in said.items() if each["bugs"]}
+
+    assert bugs_by_severity() == {"critical": 1, "high": 1}
+    assert bugs_by_severity(as_of=NOW - 36 * HOUR) == {"critical": 1, "medium": 1}  # the first, and the third
+    assert bugs_by_severity(as_of=NOW - 3 * DAY) == {"medium": 2}
+    assert bugs_by_severity(as_of=NOW - 9 * DAY - HOUR) == {"medium": 1}
+
+
+def test_pauses_are_those_that_github_tells_where_it_tells_any(made: Repositories) -> None:
+    project_id = made.project()
+    told, seen = (made.bug(project_id, "p0", "on hold", created_at=NOW - 10 * DAY) for _ in range(2))
+    hold, other = made.label(project_id, "on hold"), made.label(project_id, "awaiting response")
+    for number in (told, seen):
+        made.conn.execute(
+            "INSERT INTO dev.issue_pauses (node_id, project_id, paused_at) VALUES (%s, %s, %s)",
+            (f"I_{number}", project_id, NOW - 4 * DAY),
+        )
+    labelled(made, told, hold, NOW - 8 * DAY, is_added=True)
+    labelled(made, told, hold, NOW - 7 * DAY, is_added=False)
+    labelled(made, told, hold, NOW - 5 * DAY, is_added=True)
+    labelled(made, told, other, NOW - 6 * DAY, is_added=False)  # when it was put on is not known
+    found = pauses.of_projects(made.conn, [project_id], NOW, ["on hold", "awaiting response"])
+    assert found == {
+        f"I_{told}": [Pause(NOW - 8 * DAY, NOW - 7 * DAY), Pause(NOW - 5 * DAY, None)],
+        f"I_{seen}": [Pause(NOW - 4 * DAY, None)],
+    }
+    then = pauses.of_projects(made.conn, [project_id], NOW - 6 * DAY, ["on hold"])
+    assert then == {f"I_{told}": [Pause(NOW - 8 * DAY, NOW - 7 * DAY)]}
 
 
 def test_a_region_that_is_not_known_is_a_fault_of_the_settings(metrics: Metrics) -> None:

@@ -31,6 +31,27 @@ def test_more_reviews_and_comments_than_a_page_are_all_read(
     assert sync.rows("reviews") == 250 and row == (answered,)
 
 
+def test_when_labels_were_put_on_and_taken_away_is_kept(
+    github: GitHub, sync: Sync, cat: Repo, conn: psycopg.Connection
+) -> None:
+    truth = github.truth
+    issue, pull = truth.open_issue(cat), truth.open_pull(cat)
+    p0, hold = truth.label(cat, "p0"), truth.label(cat, "on hold")
+    truth.put_label(issue, p0)
+    truth.put_label(issue, hold)
+    truth.put_label(pull, p0)
+    sync()
+    assert sync.differences() == [] and sync.rows("label_events") == 2
+    truth.take_label(issue, hold)
+    truth.rename_label(cat, p0, "severity: critical")
+    sync()
+    assert sync.differences() == [] and sync.rows("label_events") == 3
+    named = "SELECT l.name, e.is_added FROM dev.label_events AS e JOIN dev.labels AS l ON l.node_id = e.label_node_id"
+    assert sorted(conn.execute(named.encode()).fetchall()) == [
+        ("on hold", False), ("on hold", True), ("severity: critical", True),
+    ]  # fmt: skip
+
+
 def test_what_was_asked_for_in_the_minute_of_its_change_is_asked_for_once_more(
     github: GitHub, sync: Sync, cat: Repo
 ) -> None:

@@ -114,10 +114,13 @@ def _work_through(
     since = now - timedelta(seconds=alerts.flap_window_s)
     kept = store.open_incidents(conn)
     numbers = {each.incident.cause: each.incident_id for each in kept}
+    policy = policy_of(settings)
+    if store.holds_demo(conn):  # what is open when it is gone, and true, is told then
+        policy = policy._replace(can_tell=False)
     changes = ledger.work_through(
         [each.incident for each in kept],
         [stored(verdict, redactor) for verdict in verdicts],
-        policy_of(settings),
+        policy,
         now,
         recent=lambda cause: store.recent(conn, cause, since),
         settled=settled,

@@ -93,6 +93,15 @@ def is_any_open(conn: psycopg.Connection) -> bool:
     return row is not None and row[0]
 
 
+HOLDS_DEMO = "SELECT EXISTS (SELECT FROM ops.demo)"
+
+
+def holds_demo(conn: psycopg.Connection) -> bool:
+    """Sample data is here, of which nobody is told anything."""
+    row = conn.execute(HOLDS_DEMO).fetchone()
+    return row is not None and row[0]
+
+
 RECENT = "SELECT count(*) FROM ops.incidents WHERE cause = %(cause)s AND opened_at > %(since)s"
 
 

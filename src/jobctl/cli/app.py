@@ -5,6 +5,7 @@ from jobctl.cli import (
     branch_commands,
     config_commands,
     db_commands,
+    demo_commands,
     doctor_command,
     embeddings_commands,
     impact_commands,
@@ -36,6 +37,7 @@ app.add_typer(alert_commands.app, name="alerts")
 app.add_typer(branch_commands.app, name="branch")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(db_commands.app, name="db")
+app.add_typer(demo_commands.app, name="demo")
 app.add_typer(embeddings_commands.app, name="embeddings")
 app.add_typer(items_commands.app, name="items")
 app.add_typer(metrics_commands.app, name="metrics")

@@ -10,6 +10,7 @@ from jobctl.errors import UsageError
 
 CRITICALITIES: Final = ("low", "medium", "high", "critical")
 LONGEST_WORD: Final = 100
+DEMO_NODE: Final = "DEMO_"  # what the node ids of sample projects begin with, and none of GitHub's
 # Owners of an enterprise's own accounts have an underscore in their names.
 _NAME: Final = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?)/([A-Za-z0-9._-]{1,100})")
 _ADDRESS: Final = re.compile(r"(?:https?://|ssh://git@)[^/]*/|git@[^/:]*:", re.IGNORECASE)
@@ -73,6 +74,11 @@ class Project(NamedTuple):
     sync_outcome: str | None
     sync_error_class: str | None
     sync_error_message: str | None
+
+    @property
+    def is_demo(self) -> bool:
+        """It is a sample (`jobctl demo load`), which GitHub knows nothing of."""
+        return self.node_id.startswith(DEMO_NODE)
 
 
 def parse_name(text: str) -> str:

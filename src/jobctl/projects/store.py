@@ -181,18 +181,27 @@ def delete(conn: psycopg.Connection, project_id: int) -> bool:
     return conn.execute(DELETE, {"project_id": project_id}).rowcount == 1
 
 
-# Those that were brought to their end longest ago, or never, come first.
+# Those that were brought to their end longest ago, or never, come first. GitHub is not asked of sample projects.
 TO_SYNC = """
 SELECT project_id, node_id, github_id, full_name, description, default_branch, language, is_private, is_fork,
     is_archived, stars, created_on_github_at, pushed_at, criticality, team, owner, schedule, active, added_at,
     updated_at, synced_at, sync_outcome, sync_error_class, sync_error_message
-FROM dev.projects WHERE active ORDER BY synced_at NULLS FIRST, project_id
+FROM dev.projects WHERE active AND NOT starts_with(node_id, 'DEMO_') ORDER BY synced_at NULLS FIRST, project_id
 """
 
 
 def to_sync(conn: psycopg.Connection) -> list[Project]:
     with conn.cursor(row_factory=class_row(Project)) as cursor:
         return cursor.execute(TO_SYNC).fetchall()
+
+
+DEMOS = "SELECT count(*) FROM dev.projects WHERE starts_with(node_id, 'DEMO_')"
+
+
+def count_demos(conn: psycopg.Connection) -> int:
+    """Sample projects, of which GitHub knows nothing."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return int(cursor.execute(DEMOS).fetchone() or 0)
 
 
 SYNCED = """
@@ -229,7 +238,7 @@ def synced(
 FRESHNESS = """
 SELECT count(*) AS projects, count(synced_at) AS synced,
     extract(epoch FROM clock_timestamp() - min(synced_at))::float8 AS oldest_s
-FROM dev.projects WHERE active
+FROM dev.projects WHERE active AND NOT starts_with(node_id, 'DEMO_')
 """
 
 

@@ -86,7 +86,9 @@ def explain(conn: psycopg.Connection, settings: Settings, project: Project, numb
     if not why_not:
         verdict = bugs.judge(rules, together.severity, together.impact, form_text, issue.imported)
         kind = kinds_of(definitions)[verdict.severity]
-        paused = pauses.of_projects(conn, [project.project_id], now).get(issue.node_id, ())
+        names = reading.label_names(conn, [project.project_id])
+        pausing = [label for label in names if bugs.meaning(rules, label).pauses]
+        paused = pauses.of_projects(conn, [project.project_id], now, pausing).get(issue.node_id, ())
         for goal_name, goal, stop in (
             ("first_response", kind.first_response, responded_at(issue.first_response_at, issue.closed_at)),
             ("resolution", kind.resolution, issue.closed_at),

@@ -145,18 +145,7 @@ class _Metrics:
     def _figures(self) -> dict[str, object]:
         """With the trend of all, where it is of all, and of each project that is listed."""
         listed = [each.project.project_id for each in self._totals.listed]
-        of_all: dict[str, Sequence[Decimal] | None] = {}
-        of_projects: dict[str, dict[int, Sequence[Decimal]]] = {}
-        for span in hours.SPANS:
-            kept = hours.before(self._conn, self._hour, span)
-            then = {} if kept is None else hours.of_projects(self._conn, kept.hour, listed)
-            of_projects[span.name] = then
-            if kept is None:
-                of_all[span.name] = None
-            elif self._project_ids is None:
-                of_all[span.name] = kept.by_severity
-            else:
-                of_all[span.name] = [sum((of[at] for of in then.values()), Decimal(0)) for at in range(len(SEVERITIES))]
+        of_all, of_projects = trends_of(self._conn, self._hour, listed, all_projects=self._project_ids is None)
         told = self._totals.figures(self._as_of, self._definitions.rules.currency, of_all, of_projects)
         return {**told, "rules_version": self._version, "health_version": health.VERSION}
 
@@ -187,6 +176,25 @@ class _Metrics:
         return passed_over[:MOST_NOTES] + ([f"and {more} more labels whose amount cannot be read"] if more > 0 else [])
 
 
+def trends_of(
+    conn: psycopg.Connection, hour: datetime, listed: Sequence[int], *, all_projects: bool = True
+) -> tuple[dict[str, Sequence[Decimal] | None], dict[str, dict[int, Sequence[Decimal]]]]:
+    """What was kept an hour, a day and a week before: of all, or of those listed together, and of each of them."""
+    of_all: dict[str, Sequence[Decimal] | None] = {}
+    of_projects: dict[str, dict[int, Sequence[Decimal]]] = {}
+    for span in hours.SPANS:
+        kept = hours.before(conn, hour, span)
+        then = {} if kept is None else hours.of_projects(conn, kept.hour, listed)
+        of_projects[span.name] = then
+        if kept is None:
+            of_all[span.name] = None
+        elif all_projects:
+            of_all[span.name] = kept.by_severity
+        else:
+            of_all[span.name] = [sum((of[at] for of in then.values()), Decimal(0)) for at in range(len(SEVERITIES))]
+    return of_all, of_projects
+
+
 def _pages(known: Sequence[Known]) -> Iterator[Sequence[Known]]:
     for start in range(0, len(known), PAGE):
         yield known[start : start + PAGE]
@@ -212,5 +220,5 @@ def facts_of(conn: psycopg.Connection, page: Sequence[Known], rulers: Rulers, me
         reading.flow(conn, ids, window),
         reading.merged(conn, ids, window, (starts[-1 - THROUGHPUT_WEEKS], starts[-1])),
         reading.people(conn, ids, window),
-        pauses.of_projects(conn, ids, rulers.as_of),
+        pauses.of_projects(conn, ids, rulers.as_of, [name for name, said in here.items() if said.pauses]),
     )

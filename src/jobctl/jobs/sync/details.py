@@ -24,9 +24,9 @@ from jobctl.jobs.sync.details_reading import (
     reviews_of,
 )
 from jobctl.jobs.sync.session import Session
-from jobctl.projects.objects import issues, payloads, pulls, reviews
+from jobctl.projects.objects import issues, label_events, payloads, pulls, reviews
 from jobctl.projects.objects.issues import Due
-from jobctl.projects.objects.rows import IssueDetails, Pull, Review
+from jobctl.projects.objects.rows import IssueDetails, LabelEvent, Pull, Review
 from jobctl.projects.objects.upsert import Written
 
 ENDPOINT: Final = "details"
@@ -40,6 +40,7 @@ class _Found(NamedTuple):
     issue: IssueDetails
     pull: Pull | None
     reviews: Sequence[Review]
+    label_events: Sequence[LabelEvent]
     payload: Object
 
 
@@ -120,7 +121,7 @@ def _whole(session: Session, details: Details, row: Due, payload: Object, *, is_
     issue = IssueDetails(row.node_id, row.updated_at if is_settled else None, first, details.reopened)
     pull = details.pull._replace(first_review_at=reviewed) if details.pull is not None else None
     by_id = {review.node_id: review for review in all_reviews}
-    return _Found(issue, pull, list(by_id.values()), payload)
+    return _Found(issue, pull, list(by_id.values()), details.label_events, payload)
 
 
 def _node(session: Session, query: str, node_id: str, after: str, where: str) -> Object:
@@ -138,6 +139,9 @@ def _write(session: Session, batch: _Batch) -> None:
         made.add("details", Written(updated=changed + given_up))
         made.add("pulls", pulls.save(conn, project_id, of_pulls))
         made.add("reviews", reviews.replace(conn, project_id, [each.node_id for each in of_pulls], of_reviews))
+        ids = [each.issue.node_id for each in batch.found if each.pull is None]
+        of_labels = [event for each in batch.found for event in each.label_events]
+        made.add("details", Written(updated=label_events.replace(conn, project_id, ids, of_labels)))
         payloads.keep(conn, project_id, "details", {each.issue.node_id: each.payload for each in batch.found})
     session.failed[session.step] += batch.refused
     if batch.refused:

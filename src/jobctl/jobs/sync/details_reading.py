@@ -22,9 +22,10 @@ from jobctl.github.reading import (
     text_or_none,
 )
 from jobctl.jobs.sync.reading import BOT, NOBODY, Who, count_of
-from jobctl.projects.objects.rows import Pull, Review
+from jobctl.projects.objects.rows import LabelEvent, Pull, Review
 
 COMMENTS: Final = 20
+LABEL_EVENTS: Final = 100  # the last ones; hardly an issue has more, and the oldest matter least
 
 _COMMENT: Final = "nodes { author { __typename login } createdAt } pageInfo { hasNextPage endCursor }"
 _REVIEW: Final = """
@@ -40,6 +41,13 @@ query ($ids: [ID!]!) {{
       author {{ __typename login }}
       comments(first: {COMMENTS}) {{ {_COMMENT} }}
       reopened: timelineItems(itemTypes: [REOPENED_EVENT], first: 50) {{ nodes {{ __typename }} }}
+      labelled: timelineItems(itemTypes: [LABELED_EVENT, UNLABELED_EVENT], last: {LABEL_EVENTS}) {{
+        nodes {{
+          __typename
+          ... on LabeledEvent {{ createdAt label {{ id }} }}
+          ... on UnlabeledEvent {{ createdAt label {{ id }} }}
+        }}
+      }}
     }}
     ... on PullRequest {{
       id
@@ -101,6 +109,7 @@ class Details(NamedTuple):
     reopened: int
     pull: Pull | None
     reviews: Reviews
+    label_events: list[LabelEvent]
 
 
 def details_of(node: Any, where: str) -> Details:
@@ -116,7 +125,23 @@ def details_of(node: Any, where: str) -> Details:
         reopened=len(list_of(inner(of, "reopened", where).get("nodes"), f"{where}.reopened")),
         pull=_pull_of(of, node_id, where) if kind == "PullRequest" else None,
         reviews=reviews_of(of, node_id, where) if kind == "PullRequest" else Reviews([], None),
+        label_events=_label_events_of(of, node_id, where) if kind == "Issue" else [],
     )
+
+
+def _label_events_of(of: Object, node_id: str, where: str) -> list[LabelEvent]:
+    """Of an issue. An event whose label GitHub no longer tells says nothing."""
+    where = f"{where}.labelled"
+    return [
+        LabelEvent(
+            node_id,
+            text(label, "id", where),
+            moment(each, "createdAt", where),
+            text(each, "__typename", where) == "LabeledEvent",
+        )
+        for each in _nodes(inner(of, "labelled", where), where)
+        if (label := inner_or_none(each, "label", where)) is not None
+    ]
 
 
 def comments_of(of: Object, where: str) -> Comments:

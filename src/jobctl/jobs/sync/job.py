@@ -26,7 +26,7 @@ from jobctl import clock
 from jobctl.alerts import conditions
 from jobctl.alerts.conditions import Figure
 from jobctl.db.sqlstate import explain
-from jobctl.errors import JobctlError
+from jobctl.errors import JobctlError, UsageError
 from jobctl.github.budget import Budget
 from jobctl.github.client import Client
 from jobctl.github.connect import is_anonymous, open_client
@@ -73,7 +73,7 @@ class _Sync:
         self._options = options
         self._done: list[Done] = []
         self._error: JobctlError | None = None
-        self._silent = 0
+        self._silent = self._demos = 0
 
     def outcome(self) -> Outcome:
         run, settings, etags = self._run, self._options.settings, StoredEtags()
@@ -105,7 +105,11 @@ class _Sync:
                 self._tell_quota(conn, client)
             freshness = store.freshness(conn)
         counted = {**cleaned, "project_days": days}
-        return told(self._done, len(projects), client.account, freshness, counted, self._error, choice)
+        outcome = told(self._done, len(projects), client.account, freshness, counted, self._error, choice)
+        if self._demos:
+            note = f"{self._demos} sample projects were left out: GitHub knows nothing of them (jobctl demo remove)"
+            return outcome._replace(notes=[*outcome.notes, note])
+        return outcome
 
     def _days(self) -> int:
         """Keep the day's facts of what has changed."""
@@ -139,8 +143,15 @@ class _Sync:
     def _projects(self) -> list[Project]:
         with self._run.connect("sync") as conn:
             if not self._options.names:
+                self._demos = store.count_demos(conn)
                 return store.to_sync(conn)
             named = {one.project_id: one for one in (store.require(conn, name) for name in self._options.names)}
+            samples = [one.full_name for one in named.values() if one.is_demo]
+            if samples:
+                raise UsageError(
+                    f"{', '.join(samples)}: a sample project, of which GitHub knows nothing",
+                    hint="jobctl demo remove takes all of them away",
+                )
             return list(named.values())
 
     def _check(self) -> None:

@@ -116,6 +116,7 @@ def label_of(of: Object, where: str = "label") -> Label:
         name=text(of, "name", where),
         color=text_or_none(of, "color", where) or "",
         description=text_or_none(of, "description", where),
+        node_id=text_or_none(of, "node_id", where),
     )
 
 

@@ -86,6 +86,7 @@ IN_DATABASE = (
     Check("embedded.one_host", embedded_use.check_places),
     Check("runs.dead", runs.check_dead),
     Check("runs.outbox", runs.check_unsent),
+    Check("runs.demo", runs.check_demo),
 )
 OUTGOING = (
     Check("outgoing.mail", outgoing.check_mail),

@@ -59,6 +59,19 @@ def judge_unsent(found: Sequence[Unsent]) -> list[Finding]:
     ]
 
 
+def check_demo(situation: Situation) -> Iterator[Finding]:
+    """Says nothing where there is none, as nearly everywhere."""
+    with situation.link.on_our_schema() as conn:
+        as_of = server.demo_as_of(conn)
+    if as_of is not None:
+        yield warning(
+            "runs.demo",
+            f"sample data is loaded here (a year until {as_of:%Y-%m-%d})",
+            why="while it is there, nobody is told of any alert",
+            mend="jobctl demo remove",
+        )
+
+
 def check_spool(situation: Situation) -> Iterator[Finding]:
     yield judge_spool(*_waiting(situation.settings.data_dir / SPOOL, situation.now.timestamp()))
 

@@ -1,6 +1,7 @@
 """Questions to the server, read-only: one dataclass an answer, each asked in a short transaction of its own."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg
 from psycopg.rows import class_row
@@ -181,3 +182,12 @@ GROUP BY channel, state ORDER BY channel, state
 def unsent(conn: psycopg.Connection) -> list[Unsent]:
     with conn.cursor(row_factory=class_row(Unsent)) as cursor:
         return cursor.execute(UNSENT).fetchall()
+
+
+DEMO = "SELECT as_of FROM ops.demo"
+
+
+def demo_as_of(conn: psycopg.Connection) -> datetime | None:
+    """When the year of the sample data ends, if there is any."""
+    row = conn.execute(DEMO).fetchone()
+    return row[0] if row else None

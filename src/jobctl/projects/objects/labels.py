@@ -8,14 +8,15 @@ from jobctl.projects.objects.rows import Label
 from jobctl.projects.objects.upsert import Written, upserted
 
 SAVE = """
-INSERT INTO dev.labels AS l (label_id, project_id, name, color, description)
-SELECT label_id, %(project_id)s, name, color, description
-FROM json_to_recordset(%(rows)s) AS r (label_id bigint, name text, color text, description text)
+INSERT INTO dev.labels AS l (label_id, project_id, name, color, description, node_id)
+SELECT label_id, %(project_id)s, name, color, description, node_id
+FROM json_to_recordset(%(rows)s) AS r (label_id bigint, name text, color text, description text, node_id text)
 ORDER BY label_id
 ON CONFLICT (label_id) DO UPDATE
-SET project_id = excluded.project_id, name = excluded.name, color = excluded.color, description = excluded.description
-WHERE (l.project_id, l.name, l.color, l.description)
-    IS DISTINCT FROM (excluded.project_id, excluded.name, excluded.color, excluded.description)
+SET project_id = excluded.project_id, name = excluded.name, color = excluded.color, description = excluded.description,
+    node_id = excluded.node_id
+WHERE (l.project_id, l.name, l.color, l.description, l.node_id)
+    IS DISTINCT FROM (excluded.project_id, excluded.name, excluded.color, excluded.description, excluded.node_id)
 RETURNING l.xmax = 0
 """
 

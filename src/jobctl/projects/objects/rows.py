@@ -9,6 +9,7 @@ class Label(NamedTuple):
     name: str
     color: str
     description: str | None
+    node_id: str | None
 
 
 class Milestone(NamedTuple):
@@ -53,6 +54,15 @@ class IssueDetails(NamedTuple):
     detailed_for: datetime | None
     first_response_at: datetime | None
     reopened: int
+
+
+class LabelEvent(NamedTuple):
+    """An issue got a label, or lost it."""
+
+    node_id: str
+    label_node_id: str
+    at: datetime
+    is_added: bool
 
 
 class Pull(NamedTuple):
