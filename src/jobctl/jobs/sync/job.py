@@ -23,8 +23,7 @@ from datetime import datetime
 import psycopg
 
 from jobctl import clock
-from jobctl.alerts import conditions
-from jobctl.alerts.conditions import Figure
+from jobctl.alerts.conditions.figures import Figure, of_figures
 from jobctl.db.sqlstate import explain
 from jobctl.errors import JobctlError
 from jobctl.github.budget import Budget
@@ -134,7 +133,7 @@ class _Sync:
         ]
         if figures and alerts.enabled:
             with self._run.effect(conn):
-                self._run.tell(conn, conditions.of_figures(figures, alerts.conditions, self._run.now))
+                self._run.tell(conn, of_figures(figures, alerts.conditions, self._run.now))
 
     def _projects(self) -> list[Project]:
         with self._run.connect("sync") as conn:
