@@ -10,7 +10,8 @@ the next run goes on at the page where this one ended. One run at a time works o
 What the day of a changed project looks like, its health among it, is worked out at the end (jobs/metrics), and who must
 hear that the quota is low is told.
 
-Projects are done several at once, those first that were brought to their end longest ago. One project's failure is its
+Projects are done several at once, those first that were brought to their end longest ago; one with a schedule of its
+own is left out until it is due, unless it is named. One project's failure is its
 outcome and leaves the others alone. What ends the run: credentials that are not accepted, GitHub answering nobody, and
 what ends any run. A limit, the budget and the time end it for now: what is left is the next run's.
 """
@@ -19,6 +20,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import psycopg
 
@@ -32,7 +34,8 @@ from jobctl.github.connect import is_anonymous, open_client
 from jobctl.github.etag_store import StoredEtags
 from jobctl.github.failures import Outcome as Became
 from jobctl.jobs.metrics import job as metrics
-from jobctl.jobs.sync import cleaning
+from jobctl.jobs.sync import cleaning, tokenless
+from jobctl.jobs.sync.choosing import Chosen, choose
 from jobctl.jobs.sync.doing import COMPLETE, Doing, Done
 from jobctl.jobs.sync.session import Choice, OutOfTime
 from jobctl.jobs.sync.telling import told
@@ -48,7 +51,7 @@ SILENT_IN_A_ROW = 3  # projects for each thread, that GitHub gave no answer for:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Without `names`, all active projects. No request is sent after `until`, by clock.monotonic."""
+    """Without `names`, all active projects that are due. No request is sent after `until`, by clock.monotonic."""
 
     settings: Settings
     until: float
@@ -76,7 +79,7 @@ class _Sync:
 
     def outcome(self) -> Outcome:
         run, settings, etags = self._run, self._options.settings, StoredEtags()
-        projects = self._projects()
+        projects, not_due = self._projects()
         choice = Choice(
             settings.sync_settings,
             self._options.full,
@@ -94,6 +97,7 @@ class _Sync:
         )
         with asked as client:
             self._sync_all(Doing(run, client, etags, choice), projects)
+            left = 0 if choice.has_token else self._details_without_token(client, choice, projects)
         cleaned: dict[str, int] = {}
         days = 0
         with run.connect("sync") as conn:
@@ -102,14 +106,33 @@ class _Sync:
                 days = self._days()
             if self._error is None:
                 self._tell_quota(conn, client)
-            freshness = store.freshness(conn)
-        counted = {**cleaned, "project_days": days}
+            freshness = store.freshness(conn, without=[each.project_id for each in not_due])
+        counted = {
+            **cleaned,
+            "project_days": days,
+            "not_due": 0 if self._options.names else len(not_due),
+            "details_left": left,
+        }
         return told(self._done, len(projects), client.account, freshness, counted, self._error, choice)
+
+    def _details_without_token(self, client: Client, choice: Choice, projects: Sequence[Project]) -> int:
+        """By REST, when all projects are done; gives how many pull requests wait for the next run."""
+        if self._error is not None or self._run.dry_run:
+            return 0
+        try:
+            return tokenless.fetch(self._run, client, choice, projects, self._done)
+        except JobctlError as error:
+            self._error = self._run.stop.reason or error
+        except psycopg.Error as error:
+            self._error = self._run.stop.reason or explain(error)
+        return 0
 
     def _days(self) -> int:
         """Keep the day's facts of what has changed."""
         changed = [
-            each.project_id for each in self._done if each.outcome in COMPLETE and each.outcome is not Became.UNCHANGED
+            each.project_id
+            for each in self._done
+            if each.outcome in COMPLETE and (each.outcome is not Became.UNCHANGED or each.counts["details_updated"])
         ]
         if not changed:
             return 0
@@ -135,12 +158,13 @@ class _Sync:
             with self._run.effect(conn):
                 self._run.tell(conn, of_figures(figures, alerts.conditions, self._run.now))
 
-    def _projects(self) -> list[Project]:
+    def _projects(self) -> Chosen:
+        """Those of this run, and the active ones that need none yet."""
         with self._run.connect("sync") as conn:
-            if not self._options.names:
-                return store.to_sync(conn)
+            active = store.to_sync(conn)
             named = {one.project_id: one for one in (store.require(conn, name) for name in self._options.names)}
-            return list(named.values())
+        chosen = choose(active, self._run.now, ZoneInfo(self._options.settings.timezone))
+        return chosen._replace(due=list(named.values())) if named else chosen
 
     def _check(self) -> None:
         """Raises when nothing more is to be asked."""
