@@ -478,7 +478,7 @@ class GitHub:
             return json_reply(451, told)
         if rest == "":
             return json_reply(200, shapes.repository(self.url, repo, full=True))
-        if match := re.fullmatch(r"/(issues|pulls)/(\d+)(/reviews|/comments)?", rest):
+        if match := re.fullmatch(r"/(issues|pulls)/(\d+)(/reviews|/comments|/commits|/timeline)?", rest):
             return self._one(asked, repo, match[1], int(match[2]), match[3] or "")
         lists: dict[str, Callable[[Asked, Repo], Reply]] = {
             "/issues": self._issues,
@@ -511,8 +511,15 @@ class GitHub:
         if kind == "issues" and rest == "/comments":
             keys = [(each.created_at.isoformat(), each.id) for each in issue.thread]
             return self._page(asked, issue.thread, keys, lambda each: shapes.comment(self.url, repo, issue, each))
+        if kind == "issues" and rest == "/timeline":
+            timeline = shapes.timeline(self.url, repo, issue)
+            keys = [("", place) for place in range(len(timeline))]
+            return self._page(asked, timeline, keys, lambda each: each)
         if kind == "issues":
             return json_reply(200, shapes.issue(self.url, repo, issue))
+        if rest == "/commits" and issue.pull is not None:
+            keys = [("", place) for place in range(len(issue.pull.commits))]
+            return self._page(asked, issue.pull.commits, keys, lambda each: shapes.commit(self.url, repo, each))
         if rest != "/reviews" or issue.pull is None:
             return json_reply(200, shapes.pull(self.url, repo, issue, full=True))
         found = issue.pull.reviews

@@ -342,6 +342,46 @@ def commit(api: str, repo: Repo, of: Commit) -> Shape:
     }
 
 
+TIMELINE = {
+    "ReopenedEvent": "reopened",
+    "ClosedEvent": "closed",
+    "ReadyForReviewEvent": "ready_for_review",
+    "ConvertToDraftEvent": "convert_to_draft",
+}
+
+
+def timeline(api: str, repo: Repo, of: Issue) -> list[Shape]:
+    """What happened to an issue or pull request, in order. Each kind of event has a shape of its own."""
+    found: list[tuple[datetime, int, Shape]] = []
+    for each in of.thread:
+        said = comment(api, repo, of, each)
+        found.append((each.created_at, each.id, {**said, "event": "commented", "actor": said["user"]}))
+    for each in of.events:
+        url = f"{api}/repos/{repo.full_name}/issues/events/{each.id}"
+        shape: Shape = {
+            "id": each.id,
+            "node_id": f"EV_{each.id}",
+            "url": url,
+            "actor": account(api, each.actor),
+            "event": TIMELINE[each.kind],
+            "commit_id": None,
+            "commit_url": None,
+            "created_at": stamp(each.created_at),
+            "performed_via_github_app": None,
+        }
+        found.append((each.created_at, each.id, shape))
+    if of.pull is not None:
+        for each in of.pull.commits:
+            git = commit(api, repo, each)
+            parts = {name: git["commit"][name] for name in ("author", "committer", "message", "tree", "verification")}
+            url = {"sha": each.sha, "node_id": each.node_id, "url": git["commit"]["url"], "html_url": git["html_url"]}
+            found.append((each.at, 0, {**url, **parts, "parents": git["parents"], "event": "committed"}))
+        for each in of.pull.reviews:
+            said = review(api, repo, of, each)
+            found.append((each.submitted_at, each.id, {**said, "state": each.state.lower(), "event": "reviewed"}))
+    return [shape for _, _, shape in sorted(found, key=lambda one: one[:2])]
+
+
 def _parent(api: str, repo: Repo, of: Commit) -> Shape:
     url = f"{api}/repos/{repo.full_name}/commits/{of.sha}"
     return {"sha": of.sha, "url": url, "html_url": f"{PAGES}/{repo.full_name}/commit/{of.sha}"}

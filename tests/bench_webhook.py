@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qsl
 
 TOKEN = "x9Qk3vTz7LmNp2Rw5Yb8"  # what is secret in the address of a webhook, and in its whole path
 SECRET = f"T0CANARY/B0CANARY/{TOKEN}"
@@ -48,7 +49,7 @@ def garbage(receiver: "Receiver", peer: socket.socket) -> None:
 
 
 class Receiver:
-    """Listens from `with` on. `bodies` are the JSON objects that arrived whole, whatever was answered."""
+    """Listens from `with` on. `bodies` are the JSON objects and forms that arrived whole, whatever was answered."""
 
     def __init__(self, *behaviours: Behaviour) -> None:
         self.behaviours = list(behaviours)  # one a request, the last one for all that follow
@@ -112,7 +113,8 @@ class Receiver:
             with self._lock:
                 self.paths.append(lines[0].split(" ")[1])
                 if body:
-                    self.bodies.append(json.loads(body))
+                    is_form = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+                    self.bodies.append(dict(parse_qsl(body.decode())) if is_form else json.loads(body))
                 behave = self.behaviours.pop(0) if len(self.behaviours) > 1 else self.behaviours[0]
             self.got_one.set()
             behave(self, peer)

@@ -69,6 +69,26 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         {"factor": 2, "least_s": 60, "runs": 20},
         {"work": 0, "retry-failed": 0},
     ),
+    "anomaly-duration": Condition(
+        "a run took far longer than those of its weekday and hour do",
+        "run-unusual",
+        "warning",
+        {"score": 5, "least_s": 60, "runs": 8, "weeks": 12},
+        {"work": 0, "retry-failed": 0},
+    ),
+    "anomaly-rows": Condition(
+        "a run had far fewer or far more rows than those of its weekday and hour have",
+        "run-unusual",
+        "warning",
+        {"score": 5, "least_rows": 1_000, "runs": 8, "weeks": 12},
+        {"work": 0},
+    ),
+    "anomaly-errors": Condition(
+        "a far larger share of a run failed than of those of its weekday and hour",
+        "run-unusual",
+        "warning",
+        {"score": 5, "least_share": 0.05, "of_rows": 20, "runs": 8, "weeks": 12},
+    ),
     "skips": Condition(
         "starts find the lock held by one and the same run", "lock-held-for-long", "warning", {"after": 3}, {"work": 12}
     ),

@@ -14,6 +14,7 @@ from bench_runs import LONGEST_RUN_S, Base, Ended, NewRunner, Runner
 from bench_source import Source
 from bench_webhook import TOKEN, Receiver, answer, refusing_url
 from bench_wrapped import DOWN, Wrapper
+from jobctl.settings_alerts import CONDITIONS
 
 FAIL = ("--max-age", "1d")
 TOML = """
@@ -127,7 +128,8 @@ def test_rules_shows_each_condition_and_what_each_rule_gives_now(alerts: Alerts)
     }
     found = alerts.object("rules", **settings)
     items = {each["name"]: each for each in found["items"]}
-    assert len(items) == 22 and found["channels"] == ["slack", "email"]
+    assert len(items) == len(CONDITIONS) + 1 and found["channels"] == ["slack", "email"]
+    assert items["anomaly-duration"]["thresholds"] == {"score": 5, "least_s": 60, "runs": 8, "weeks": 12}
     assert items["skips"]["enabled"] is False and items["consecutive-failures"]["thresholds"] == {"after": 3}
     assert (items["too-many-runs"]["value"], items["too-many-runs"]["is_firing"]) == (0, False)
     assert b"told through: slack, email" in alerts("rules", **settings).stdout

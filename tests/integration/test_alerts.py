@@ -1,8 +1,8 @@
 """Incidents in the database: from rows of runs to one message, through real channels on the loopback, or by a file."""
 
-import importlib.util
 import json
 import smtplib
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Generator, Sequence
@@ -21,7 +21,10 @@ from psycopg.types.json import Jsonb
 from bench_mail import MailBox
 from bench_webhook import TOKEN, Receiver, answer, refusing_url
 from jobctl import log
-from jobctl.alerts import conditions, delivery, judging, local, rules, store
+from jobctl.alerts import delivery, judging, local, rules, store
+from jobctl.alerts.conditions.queue import Backlog, of_backlogs
+from jobctl.alerts.conditions.run_fact import RunFact
+from jobctl.alerts.conditions.runs import of_runs
 from jobctl.alerts.judging import Ended
 from jobctl.alerts.verdict import Verdict
 from jobctl.db.connection import Database
@@ -227,9 +230,7 @@ def test_starts_behind_one_holder_are_told_with_the_third(conn: psycopg.Connecti
 
 def test_what_a_complete_look_does_not_find_any_more_is_over(conn: psycopg.Connection, tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
-    backlog = conditions.of_backlogs(
-        [conditions.Backlog("a/b", 9_999, 3)], settings.alert_settings.conditions, datetime.now(UTC)
-    )
+    backlog = of_backlogs([Backlog("a/b", 9_999, 3)], settings.alert_settings.conditions, datetime.now(UTC))
 
     def look(verdicts: Sequence[Verdict]) -> None:
         with conn.transaction():
@@ -393,7 +394,10 @@ def test_slack_gets_blocks_with_what_the_run_was(
     assert "mrkdwn" not in plain and "<" not in plain and "@" not in plain and "://" not in plain
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # its own
+# Apprise -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:apprise")
 def test_each_address_of_apprise_is_a_channel_of_its_own(
     conn: psycopg.Connection,
     database: Database,
@@ -401,25 +405,46 @@ def test_each_address_of_apprise_is_a_channel_of_its_own(
     receive: Callable[..., Receiver],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Without the package, which is an extra, its messages wait and say what is missing."""
+    """By two of its services, to a real receiver; a third one is broken, and a fourth is none of its."""
     monkeypatch.setattr(delivery, "BUDGET_S", 30.0)
-    has_package = importlib.util.find_spec("apprise") is not None
-    well, broken = receive(answer(200)), receive(answer(500))
-    urls = [receiver.url.replace("http://", "json://") for receiver in (well, broken)]
+    well, form, broken = receive(answer(200)), receive(answer(200)), receive(answer(500))
+    urls = [
+        well.url.replace("http://", "json://"),
+        form.url.replace("http://", "form://"),
+        broken.url.replace("http://", "json://"),
+        "nosuchservice://host/path",
+    ]
     settings = settings_for(tmp_path, apprise_urls=" ".join(urls))
     assert all(TOKEN not in redactor_of(settings).text(f"at {url}") for url in urls)
     ends(conn, settings, "sync", error="SourceError", message=HOSTILE)
     deliver(settings, database)
+    assert conn.execute("SELECT channel, state FROM ops.outbox ORDER BY message_id").fetchall() == [
+        ("apprise-1", "sent"), ("apprise-2", "sent"), ("apprise-3", "new"), ("apprise-4", "failed"),
+    ]  # fmt: skip
+    for receiver in (well, form):
+        (body,) = receiver.bodies
+        assert (body["title"], body["type"]) == ("jobctl: sync failed: SourceError", "warning")
+        lines = body["message"].splitlines()
+        (error,) = [line for line in lines if line.startswith("error: ")]
+        assert "Bcc: x" in error and "@" not in body["message"] and "://" not in body["message"]
+    ends(conn, settings, "sync", "completed")
+    broken.then(answer(200))
     later(conn, "1 hour")
     deliver(settings, database)
-    first, second = conn.execute("SELECT channel, state, error_message FROM ops.outbox ORDER BY message_id").fetchall()
-    assert second[:2] == ("apprise-2", "new"), second
-    if has_package:
-        (body,) = well.bodies
-        assert first[:2] == ("apprise-1", "sent") and body["title"] == "jobctl: sync failed: SourceError"
-        assert "error: SourceError: Bcc: x" in body["message"] and "@" not in body["message"]
-    else:
-        assert first[:2] == ("apprise-1", "new") and "pip install" in first[2]
+    assert [body["type"] for body in well.bodies] == [body["type"] for body in form.bodies] == ["warning", "success"]
+    arrived = [(body["type"], body["title"].split(" ")[1]) for body in broken.bodies]
+    assert arrived == [("warning", "sync"), ("warning", "sync"), ("success", "resolved:")], "once more, and in order"
+
+
+def test_without_the_package_a_message_waits_and_says_what_is_missing(
+    conn: psycopg.Connection, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    settings = settings_for(tmp_path, apprise_urls=refusing_url().replace("http://", "json://"))
+    ends(conn, settings, "sync")
+    deliver(settings, database)
+    ((state, said),) = conn.execute("SELECT state, error_message FROM ops.outbox").fetchall()
+    assert state == "new" and "pip install 'jobctl[apprise]'" in said
 
 
 def redactor_of(settings: Settings) -> Redactor:
@@ -430,11 +455,11 @@ def redactor_of(settings: Settings) -> Redactor:
 
 
 def away(settings: Settings, job: str = "sync", *, is_firing: bool = True) -> None:
-    run = conditions.RunFact(
+    run = RunFact(
         uuid.uuid4(), "failed" if is_firing else "completed", False, 75 if is_firing else 0, "vm1", datetime.now(UTC),
         datetime.now(UTC), 5, {}, (), "DatabaseUnavailable" if is_firing else None, "PostgreSQL cannot be reached",
     )  # fmt: skip
-    verdicts = conditions.of_runs([run], job, "", settings.alert_settings.conditions)
+    verdicts = of_runs([run], job, "", settings.alert_settings.conditions)
     local.runs_ended(settings, REDACTOR, verdicts)
 
 
@@ -557,3 +582,43 @@ def test_a_rule_writes_nothing_takes_no_time_and_says_what_is_wrong_with_it(
     assert conn.execute("SELECT count(*) FROM ops.job_history").fetchone() == (1,)
     assert conn.execute("SELECT count(*) FROM ops.outbox").fetchone() == (0,)
     assert conn.execute("SHOW transaction_read_only").fetchone() == ("off",)
+
+
+# Anomalies -----------------------------------------------------------------------------------------------------------
+
+BEFORE = """
+INSERT INTO ops.job_history (run_id, job, scope, correlation_id, status, exit_code, host, os_user, supervisor_pid,
+    version, command, started_at, finished_at, duration_ms)
+SELECT gen_random_uuid(), 'sync', '', 'c', 'completed', 0, 'vm1', 'u', 1, '0', 'x', at, at, %(took_ms)s
+FROM generate_series(now() - interval '9 weeks', now() - interval '1 week', interval '1 week') AS at
+"""
+
+
+def test_a_run_is_held_against_its_weekday_and_hour_and_the_next_one_that_is_like_it_ends_it(
+    conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver]
+) -> None:
+    receiver = receive(answer(200))
+    settings = settings_for(tmp_path, receiver.url)
+
+    def completed(took_ms: int) -> None:
+        with conn.transaction():
+            ran(conn, "sync", "completed")
+            conn.execute("UPDATE ops.job_history SET duration_ms = %s WHERE duration_ms = 10", (took_ms,))
+            judging.runs_ended(conn, settings, REDACTOR, [Ended("sync", "")])
+        deliver(settings, database)
+
+    completed(200_000)
+    assert incidents(conn) == [], "nothing is known"
+    conn.execute("DELETE FROM ops.job_history")
+    conn.execute(BEFORE, {"took_ms": 100_000})
+    completed(200_000)
+    now = datetime.now(UTC)
+    assert incidents(conn) == [("slow/sync/", "open", 1, 1)]
+    (told,) = receiver.texts
+    usual = f"{now:%A}s at {now:%H}:00 it takes 1m40s (median of 9 runs, spread 10s)"
+    assert told.startswith(f"jobctl: sync took 3m20s; {usual}\n")
+    assert "\nanomaly: 10.0 spreads more than usual\n" in told
+    completed(155_000)
+    assert [row[1] for row in incidents(conn)] == ["open"], "neither far off nor back"
+    completed(110_000)
+    assert [row[1] for row in incidents(conn)] == ["resolved"]

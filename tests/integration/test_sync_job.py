@@ -196,3 +196,27 @@ def test_the_day_of_what_changed_is_worked_out_and_a_low_quota_is_told(github: G
     assert told.counts["project_days"] == 1
     (low,) = [each for each in sync.told if each.is_firing]
     assert low.condition == "quota-low" and "of 5,000 core requests an hour are left" in low.title
+
+
+def test_a_project_that_is_not_due_by_its_own_schedule_is_left_out_unless_it_is_named(
+    github: GitHub, sync: Sync, conn: psycopg.Connection
+) -> None:
+    github.truth.repo("octo/dog")
+    sync.follow("octo/dog")
+    # On the 31st of December alone: due only because it was never synced.
+    conn.execute("UPDATE dev.projects SET schedule = '0 0 31 12 *' WHERE full_name = 'octo/dog'")
+    assert sync().counts["ok"] == 2
+    conn.execute("UPDATE dev.projects SET synced_at = synced_at - interval '1 hour' WHERE full_name = 'octo/dog'")
+    told = sync()
+    assert counted(told).items() >= {"projects": 1, "not_due": 1, "unchanged": 1}.items()
+    assert "1 project is not due by its own schedule (--project syncs one now)" in told.notes
+    assert told.metrics["completion_rate"] == 1.0 and told.metrics["oldest_sync_s"] < 3_000
+    assert len(sync.asked) == 2
+    named = sync(names=["octo/dog"])
+    assert (named.counts["projects"], named.counts["unchanged"], named.counts["not_due"]) == (1, 1, 0)
+    conn.execute("UPDATE dev.projects SET synced_at = synced_at - interval '367 days' WHERE full_name = 'octo/dog'")
+    assert sync().counts["projects"] == 2, "its day came meanwhile"
+    conn.execute("UPDATE dev.projects SET schedule = '0 0 31 12 *'")
+    told = sync(dry_run=True)
+    assert (told.counts["projects"], told.counts["not_due"], told.metrics["completion_rate"]) == (0, 2, 1.0)
+    assert not any("no project is followed" in note for note in told.notes)

@@ -6,8 +6,18 @@ from uuid import UUID
 
 import pytest
 
-from jobctl.alerts import causes, conditions
-from jobctl.alerts.conditions import Backlog, Figure, Freshness, Rate, Room, RunFact
+from jobctl.alerts import anomalies, causes
+from jobctl.alerts.anomalies import Past
+from jobctl.alerts.conditions.branches import Freshness, of_branches
+from jobctl.alerts.conditions.disks import Room, of_disks
+from jobctl.alerts.conditions.figures import Figure, of_figures
+from jobctl.alerts.conditions.judge import Settings, gone, subject_of
+from jobctl.alerts.conditions.queue import Backlog, of_backlogs, of_queue_cause
+from jobctl.alerts.conditions.rates import Rate, of_success_rates
+from jobctl.alerts.conditions.rule import of_rule
+from jobctl.alerts.conditions.run_fact import RunFact
+from jobctl.alerts.conditions.runs import of_runs
+from jobctl.alerts.conditions.slots import of_missed_slot
 from jobctl.alerts.verdict import Verdict
 from jobctl.settings_alerts import CONDITIONS, AlertSettings, ConditionSettings, RuleSettings, read_alerts
 
@@ -24,10 +34,10 @@ def run(status: str = "completed", *, took_s: float = 10, ago_m: float = 0, **ch
 
 
 def judged(
-    runs: Sequence[RunFact], job: str = "sync", scope: str = "", settings: conditions.Settings = DEFAULTS
+    runs: Sequence[RunFact], job: str = "sync", scope: str = "", settings: Settings = DEFAULTS
 ) -> dict[str, bool | None]:
-    found = conditions.of_runs(runs, job, scope, settings)
-    subject = conditions.subject_of(job, scope)
+    found = of_runs(runs, job, scope, settings)
+    subject = subject_of(job, scope)
     return {each.condition: each.is_firing for each in found if each.subject == subject}
 
 
@@ -53,7 +63,7 @@ def test_a_failure_fires_at_once_and_the_third_in_a_row_as_more(status: str) -> 
 
 
 def test_the_newest_failure_has_the_cause_of_both() -> None:
-    found = conditions.of_runs([run("failed", error_class="Limited"), *[run("failed")] * 2], "sync", "", DEFAULTS)
+    found = of_runs([run("failed", error_class="Limited"), *[run("failed")] * 2], "sync", "", DEFAULTS)
     assert cause(found, "run-failed") == cause(found, "consecutive-failures") == causes.GITHUB
 
 
@@ -107,10 +117,10 @@ def test_a_run_is_unusual_beyond_twice_its_own_p95_once_there_is_enough_history(
 
 def test_degraded_and_rejected_have_one_cause() -> None:
     bad = run(degraded=True, exit_code=3, counts={"read": 100, "rejected": 21})
-    found = conditions.of_runs([bad], "ingest-branch", "places", DEFAULTS)
+    found = of_runs([bad], "ingest-branch", "places", DEFAULTS)
     assert firing([bad], "ingest-branch", "places") == {"run-degraded", "rejected-share"}
     assert cause(found, "run-degraded") == cause(found, "rejected-share")
-    told = conditions.of_runs([bad], "ingest-branch", "places", DEFAULTS, is_told=True)
+    told = of_runs([bad], "ingest-branch", "places", DEFAULTS, is_told=True)
     assert [each.is_firing for each in told if each.condition == "run-degraded"] == [False]
     assert judged([run(counts={"read": 100, "rejected": 19})])["rejected-share"] is None
     assert judged([run(counts={"read": 100, "rejected": 17})])["rejected-share"] is False
@@ -129,7 +139,7 @@ def test_the_failure_rate_counts_what_ended_in_the_window() -> None:
 
 
 def test_a_scope_that_completes_ends_what_was_told_of_the_job_as_a_whole() -> None:
-    found = conditions.of_runs([run()], "ingest-branch", "places", DEFAULTS)
+    found = of_runs([run()], "ingest-branch", "places", DEFAULTS)
     whole = {each.condition for each in found if each.subject == "ingest-branch" and each.is_firing is False}
     assert {"run-failed", "missed-slot"} <= whole
 
@@ -152,24 +162,24 @@ def test_a_cause_is_shared_or_its_own(error_class: str | None, expected: str) ->
 
 def test_slots_missed_on_one_host_have_one_cause() -> None:
     found = [
-        *conditions.of_missed_slot("sync", "", "vm1", DEFAULTS, slot="02:00", reason="host down", slot_at=NOW),
-        *conditions.of_missed_slot("metrics", "", "vm1", DEFAULTS, slot="02:20", reason="host down", slot_at=NOW),
+        *of_missed_slot("sync", "", "vm1", DEFAULTS, slot="02:00", reason="host down", slot_at=NOW),
+        *of_missed_slot("metrics", "", "vm1", DEFAULTS, slot="02:20", reason="host down", slot_at=NOW),
     ]
     assert [each.is_firing for each in found] == [True, True] and len({each.cause for each in found}) == 1
 
 
 def test_the_success_rate_has_a_floor_and_enough_runs() -> None:
     def verdict(good: int, bad: int) -> list[bool | None]:
-        return [each.is_firing for each in conditions.of_success_rates([Rate("sync", good, bad)], DEFAULTS, NOW)]
+        return [each.is_firing for each in of_success_rates([Rate("sync", good, bad)], DEFAULTS, NOW)]
 
     assert verdict(94, 6) == [True] and verdict(955, 45) == [None] and verdict(97, 3) == [False]
     assert verdict(15, 4) == []
 
 
 def test_backlogs_branches_and_disks() -> None:
-    backlogs = conditions.of_backlogs([Backlog("a", 3_601, 5), Backlog("b", 60, 1)], DEFAULTS, NOW)
+    backlogs = of_backlogs([Backlog("a", 3_601, 5), Backlog("b", 60, 1)], DEFAULTS, NOW)
     assert [(each.subject, each.is_firing) for each in backlogs] == [("queue a", True), ("queue b", False)]
-    branches = conditions.of_branches([Freshness("a", 90_000, 86_400), Freshness("b", 1, 86_400)], DEFAULTS, NOW)
+    branches = of_branches([Freshness("a", 90_000, 86_400), Freshness("b", 1, 86_400)], DEFAULTS, NOW)
     assert [each.is_firing for each in branches] == [True, False]
     gib = 1 << 30
     rooms = [
@@ -178,7 +188,7 @@ def test_backlogs_branches_and_disks() -> None:
         Room("textfile", "/c", gib // 2, 2 * gib),  # little, but a quarter
         Room("other", "/d", gib + gib // 4, 20 * gib),  # between
     ]
-    disks = conditions.of_disks(rooms, "vm1", DEFAULTS, NOW)
+    disks = of_disks(rooms, "vm1", DEFAULTS, NOW)
     assert [each.is_firing for each in disks] == [True, False, False, None]
     assert {each.cause for each in disks} == {"disk"}
 
@@ -192,7 +202,7 @@ def test_figures_of_metrics_and_quota() -> None:
         Figure("revenue-at-risk", "all projects", 10_001, "10,001 a day"),
         Figure("revenue-at-risk", "acme/shop", 100, "100 a day"),
     ]
-    found = conditions.of_figures(given, DEFAULTS, NOW)
+    found = of_figures(given, DEFAULTS, NOW)
     assert [each.is_firing for each in found] == [True, False, True, True, True, False]
     assert found[0].cause == causes.GITHUB and found[2].severity == "critical"
 
@@ -200,16 +210,16 @@ def test_figures_of_metrics_and_quota() -> None:
 def test_a_rule_compares_and_says_nothing_of_what_is_not_known() -> None:
     above = RuleSettings(query="SELECT 1", above=100, summary="late orders")
     below = RuleSettings(query="SELECT 1", below=5)
-    ((over,), (at,)) = (conditions.of_rule("late", above, value, NOW) for value in (101, 100))
+    ((over,), (at,)) = (of_rule("late", above, value, NOW) for value in (101, 100))
     assert over.is_firing and over.title == "late orders: 101 is above 100" and at.is_firing is False
-    ((low,),) = (conditions.of_rule("few", below, value, NOW) for value in (4,))
-    assert low.is_firing and conditions.of_rule("few", below, None, NOW) == []
+    ((low,),) = (of_rule("few", below, value, NOW) for value in (4,))
+    assert low.is_firing and of_rule("few", below, None, NOW) == []
 
 
 def test_what_a_complete_look_says_nothing_of_is_over() -> None:
-    said = conditions.of_backlogs([Backlog("a", 3_500, 5)], DEFAULTS, NOW)
+    said = of_backlogs([Backlog("a", 3_500, 5)], DEFAULTS, NOW)
     known = [("queue-backlog", "queue a"), ("queue-backlog", "queue b"), ("run-failed", "sync")]
-    left = conditions.gone(known, said, ("queue-backlog",), NOW)
+    left = gone(known, said, ("queue-backlog",), NOW)
     assert [(each.subject, each.is_firing) for each in left] == [("queue b", False)]
 
 
@@ -219,23 +229,26 @@ def test_each_condition_that_is_off_says_nothing(name: str) -> None:
     runs = [run("failed")] * 6
     behind = [run("skipped", holder_run_id="r")] * 3
     history = [run(took_s=5_000, degraded=True, counts={"read": 1, "rejected": 1}), *[run(took_s=1)] * 30]
+    often = [Past(NOW - timedelta(weeks=nth), 60_000, {"read": 1_000}) for nth in range(1, 9)]
+    odd = run(took_s=600, counts={"read": 5_000, "rejected": 5_000})
     every = [
-        *conditions.of_runs(runs, "sync", "", off),
-        *conditions.of_runs(behind, "sync", "", off),
-        *conditions.of_runs([run("failed"), run(), run("failed"), run(), run("failed")], "sync", "", off),
-        *conditions.of_runs(history, "sync", "", off),
-        *conditions.of_runs([run("timeout"), *runs], "sync", "", off),
-        *conditions.of_missed_slot("sync", "", "vm1", off, slot="", reason="", slot_at=NOW),
-        *conditions.of_success_rates([Rate("sync", 0, 100)], off, NOW),
-        *conditions.of_backlogs([Backlog("a", 9_999, 5)], off, NOW),
-        *conditions.of_branches([Freshness("a", 90_000, 86_400)], off, NOW),
-        *conditions.of_disks([Room("data", "/a", 1, 1 << 40)], "vm1", off, NOW),
-        *conditions.of_queue_cause("TaskFailures", "", "m", "h", off, NOW),
-        *conditions.of_queue_cause("FailureRate", "crawl", "m", "h", off, NOW),
+        *anomalies.of_run(odd, often, "ingest-branch", "places", off, UTC),
+        *of_runs(runs, "sync", "", off),
+        *of_runs(behind, "sync", "", off),
+        *of_runs([run("failed"), run(), run("failed"), run(), run("failed")], "sync", "", off),
+        *of_runs(history, "sync", "", off),
+        *of_runs([run("timeout"), *runs], "sync", "", off),
+        *of_missed_slot("sync", "", "vm1", off, slot="", reason="", slot_at=NOW),
+        *of_success_rates([Rate("sync", 0, 100)], off, NOW),
+        *of_backlogs([Backlog("a", 9_999, 5)], off, NOW),
+        *of_branches([Freshness("a", 90_000, 86_400)], off, NOW),
+        *of_disks([Room("data", "/a", 1, 1 << 40)], "vm1", off, NOW),
+        *of_queue_cause("TaskFailures", "", "m", "h", off, NOW),
+        *of_queue_cause("FailureRate", "crawl", "m", "h", off, NOW),
     ]
     of_metrics = ("quota-low", "bug-unassigned", "sla-breach", "revenue-at-risk")
     for each in of_metrics:
-        every += conditions.of_figures([Figure(each, "x", 0 if each == "quota-low" else 1e9, "x")], off, NOW)
+        every += of_figures([Figure(each, "x", 0 if each == "quota-low" else 1e9, "x")], off, NOW)
     assert {each.condition for each in every if each.is_firing} == CONDITIONS.keys() - {name}
 
 

@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jobctl.alerts import lifecycle, mail, slack
-from jobctl.alerts.conditions import RunFact, of_runs
+from jobctl.alerts.conditions.run_fact import RunFact
+from jobctl.alerts.conditions.runs import of_runs
 from jobctl.alerts.judging import stored
 from jobctl.alerts.ledger import work_through
 from jobctl.alerts.lifecycle import Incident, Policy

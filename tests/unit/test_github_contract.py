@@ -66,6 +66,8 @@ def github() -> Generator[GitHub, None, None]:
         issue.assignees = [truth.account("dan")]
         truth.put_label(issue, truth.label(repo, "bug"))
         truth.review(pull)
+        truth.comment(pull)
+        truth.reopen(pull)
         truth.merge(pull)
         truth.close(issue)
         truth.open_issue(repo, author=None)
@@ -90,6 +92,8 @@ def fetch(github: GitHub, path: str) -> Any:
         ("pulls", "/repos/octo/cat/pulls?state=all"),
         ("pull", "/repos/octo/cat/pulls/2"),
         ("reviews", "/repos/octo/cat/pulls/2/reviews"),
+        ("commits", "/repos/octo/cat/pulls/2/commits"),
+        ("timeline", "/repos/octo/cat/issues/2/timeline"),
         ("labels", "/repos/octo/cat/labels"),
         ("milestones", "/repos/octo/cat/milestones"),
         ("commits", "/repos/octo/cat/commits"),

@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from jobctl import errors
-from jobctl.alerts import conditions
+from jobctl.alerts.conditions.run_fact import ASKED_FOR
 from jobctl.cli.app import app
 from jobctl.cli.command_shapes import shapes_below
 from jobctl.db.migrate import migrations
@@ -113,7 +113,7 @@ def test_each_condition_leads_to_a_page_that_names_it(name: str) -> None:
 def test_the_signals_that_are_not_alerted_are_those_that_the_page_names() -> None:
     listed = re.search(r"exit_code NOT IN \(([\d, ]+)\)", text_of(RUNBOOKS / "run-interrupted.md"))
     assert listed is not None
-    assert {int(code) for code in listed[1].split(",")} == set(conditions.ASKED_FOR)
+    assert {int(code) for code in listed[1].split(",")} == set(ASKED_FOR)
 
 
 def test_each_cause_of_a_missed_slot_has_a_row() -> None:

@@ -1,6 +1,5 @@
-"""An incident through one of Apprise's services: the package is an extra, and most hosts do without it."""
+"""An incident through one of Apprise's services. The package is an extra, and is imported when something is sent."""
 
-from importlib import import_module
 from typing import Any
 
 from jobctl.alerts.bounded import Attempt, bounded
@@ -17,11 +16,12 @@ def send(url: str, told: Told, deadline: Deadline) -> Answer:
 
 def _sent(url: str, told: Told, deadline: Deadline, attempt: Attempt) -> Answer:
     try:
-        package: Any = import_module("apprise")  # by name, for it is not among what is checked
+        import apprise
     except ImportError:
         return Answer(End.TRY_LATER, "the package apprise is not installed: pip install 'jobctl[apprise]'")
     try:
-        sender = package.Apprise(asset=package.AppriseAsset(plugin_paths=[], async_mode=False, app_id="jobctl"))
+        asset: Any = apprise.AppriseAsset(plugin_paths=[], async_mode=False, app_id="jobctl")
+        sender: Any = apprise.Apprise(asset=asset)
         if not sender.add(url):
             return Answer(End.REFUSED, "apprise does not know this kind of address")
         if deadline.left_s() < SHORTEST_S or not attempt.begin():

@@ -6,7 +6,10 @@ from datetime import datetime
 import psycopg
 from psycopg.rows import class_row
 
-from jobctl.alerts.conditions import Rate, RunFact
+from jobctl.alerts.anomalies import Past
+from jobctl.alerts.conditions.rates import Rate
+from jobctl.alerts.conditions.run_fact import RunFact
+from jobctl.alerts.same_hour import Hour
 
 MOST_RUNS = 50
 
@@ -41,3 +44,31 @@ def rates(conn: psycopg.Connection, since: datetime, asked_for: Sequence[int]) -
     """How the runs of each job ended since then."""
     with conn.cursor(row_factory=class_row(Rate)) as cursor:
         return cursor.execute(RATES, {"since": since, "asked_for": list(asked_for)}).fetchall()
+
+
+MOST_AN_HOUR = 4  # of a job that runs each minute these are enough to know it by, and what is read stays small
+
+# An hour is a range of one index, and its newest runs are read from the end of it.
+PAST = """
+SELECT past.started_at, past.duration_ms, past.counts
+FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS hour (starts_at, ends_at)
+CROSS JOIN LATERAL (
+    SELECT h.started_at, coalesce(h.duration_ms, 0) AS duration_ms, h.counts
+    FROM ops.job_history AS h
+    WHERE h.job = %(job)s AND h.scope = %(scope)s AND h.started_at >= hour.starts_at AND h.started_at < hour.ends_at
+      AND h.status = 'completed'
+    ORDER BY h.started_at DESC LIMIT %(most)s) AS past
+"""
+
+
+def past(conn: psycopg.Connection, job: str, scope: str, hours: Sequence[Hour]) -> list[Past]:
+    """The completed runs of these hours, a few of each."""
+    parameters = {
+        "job": job,
+        "scope": scope,
+        "starts": [hour.starts_at for hour in hours],
+        "ends": [hour.ends_at for hour in hours],
+        "most": MOST_AN_HOUR,
+    }
+    with conn.cursor(row_factory=class_row(Past)) as cursor:
+        return cursor.execute(PAST, parameters).fetchall()

@@ -1,8 +1,9 @@
 """Where verdicts become incidents, and incidents messages: inside the caller's transaction, on its connection.
 
 After every run its last runs are judged (`runs_ended`), which costs two questions where nothing is wrong and nothing is
-open. Whoever has measured something hands over verdicts (`judged`). What is to be told goes into the outbox, once for
-each channel, and is sent when the caller's work is committed (delivery.py).
+open, and a third, how its like was before, of a run that was no trifle. Whoever has measured something hands over
+verdicts (`judged`). What is to be told goes into the outbox, once for each channel, and is sent when the caller's work
+is committed (delivery.py).
 
 An alert that cannot be kept takes nothing else along: the caller's row is written, and the log tells.
 """
@@ -15,7 +16,10 @@ from zoneinfo import ZoneInfo
 import psycopg
 
 from jobctl import clock, log
-from jobctl.alerts import causes, conditions, facts, ledger, outbox, store, words
+from jobctl.alerts import anomalies, causes, facts, ledger, outbox, same_hour, store, words
+from jobctl.alerts.conditions.judge import gone
+from jobctl.alerts.conditions.run_fact import RunFact
+from jobctl.alerts.conditions.runs import of_runs
 from jobctl.alerts.ledger import Change
 from jobctl.alerts.lifecycle import Policy
 from jobctl.alerts.verdict import Verdict
@@ -57,9 +61,20 @@ def _runs_ended(conn: psycopg.Connection, settings: Settings, redactor: Redactor
         if not runs:
             continue
         has_completed = has_completed or runs[0].is_good
-        verdicts += conditions.of_runs(runs, job, scope, settings.alert_settings.conditions, is_told=is_told)
+        verdicts += of_runs(runs, job, scope, settings.alert_settings.conditions, is_told=is_told)
+        verdicts += _anomalies(conn, settings, job, scope, runs[0])
     settled = [cause for cause in causes.SHARED if causes.is_over_by(cause, job_completed=has_completed)]
     _work_through(conn, settings, redactor, verdicts, settled=settled)
+
+
+def _anomalies(conn: psycopg.Connection, settings: Settings, job: str, scope: str, last: RunFact) -> Sequence[Verdict]:
+    """One question more, of a run that completed and was no trifle: how its like was on former days."""
+    if not last.is_good:
+        return []
+    known, zone = settings.alert_settings.conditions, ZoneInfo(settings.timezone)
+    weeks = anomalies.weeks_wanted(last, job, scope, known)
+    past = facts.past(conn, job, scope, same_hour.before(last.started_at, zone, weeks)) if weeks else []
+    return anomalies.of_run(last, past, job, scope, known, zone)
 
 
 def judged(
@@ -77,7 +92,7 @@ def judged(
         said = [stored(verdict, redactor) for verdict in verdicts]
         if looked_at:
             firing = store.known_firing(store.open_incidents(conn))
-            said += conditions.gone(firing, said, looked_at, clock.utc_now())
+            said += gone(firing, said, looked_at, clock.utc_now())
         _work_through(conn, settings, redactor, said)
 
     _safely(conn, work)

@@ -10,7 +10,7 @@ from typing import LiteralString, NamedTuple, cast
 import psycopg
 from psycopg import sql
 
-from jobctl.alerts.conditions import of_rule
+from jobctl.alerts.conditions.rule import of_rule
 from jobctl.alerts.verdict import Verdict
 from jobctl.clock import utc_now
 from jobctl.settings_alerts import RuleSettings

@@ -5,14 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jobctl.cli.options import (
-    CorrelationOption,
-    DryRunOption,
-    JsonOption,
-    QuietOption,
-    ScheduledOption,
-    VerboseOption,
-)
+from jobctl.cli.options import JobOptions, takes_job_options
 
 INGEST_EXAMPLE = """Examples:\n
 \b
@@ -22,20 +15,17 @@ INGEST_EXAMPLE = """Examples:\n
 """
 
 
+@takes_job_options
 def ingest_branch(
     branch: Annotated[
         list[str] | None, typer.Option("--branch", help="Only this branch; may be repeated.", show_default=False)
     ] = None,
-    dry_run: DryRunOption = False,
     full: Annotated[bool, typer.Option("--full", help="Read every record again, not only what changed.")] = False,
     batch_size: Annotated[
         int | None,
         typer.Option(
             "--batch-size", min=1, max=50_000, help="Records judged and written at a time.", show_default=False
         ),
-    ] = None,
-    max_runtime: Annotated[
-        str | None, typer.Option("--max-runtime", help="End the run after this long, such as 55m.", show_default=False)
     ] = None,
     max_age: Annotated[
         str | None,
@@ -51,11 +41,8 @@ def ingest_branch(
             show_default=False,
         ),
     ] = None,
-    scheduled: ScheduledOption = False,
-    correlation_id: CorrelationOption = None,
-    json: JsonOption = False,
-    verbose: VerboseOption = False,
-    quiet: QuietOption = False,
+    *,
+    given: JobOptions,
 ) -> None:
     """Bring new and changed records of the branches into core.items, validated and normalised.
 
@@ -93,12 +80,8 @@ def ingest_branch(
         work,
         scopes_of,
         settings=settings,
-        dry_run=dry_run,
-        max_runtime=max_runtime,
         slot_scope=",".join(branch or []),
-        is_scheduled=scheduled,
-        correlation_id=correlation_id,
-        output=run_command.Output(as_json=json, verbose=verbose, quiet=quiet),
+        **run_command.of_given(given),
     )
     sys.exit(report.exit_code)
 

@@ -6,14 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from jobctl.cli.options import (
-    CorrelationOption,
-    DryRunOption,
-    JsonOption,
-    QuietOption,
-    ScheduledOption,
-    VerboseOption,
-)
+from jobctl.cli.options import JobOptions, JsonOption, takes_job_options
 
 if TYPE_CHECKING:
     from jobctl.cli.run_command import ScopeReport
@@ -45,6 +38,7 @@ AsOfOption = Annotated[
 
 
 @app.callback()
+@takes_job_options
 def metrics(
     context: typer.Context,
     project: Annotated[
@@ -52,15 +46,8 @@ def metrics(
         typer.Option("--project", help="Only this project, OWNER/REPO; may be repeated.", show_default=False),
     ] = None,
     as_of: AsOfOption = None,
-    dry_run: DryRunOption = False,
-    max_runtime: Annotated[
-        str | None, typer.Option("--max-runtime", help="End the run after this long, such as 9m.", show_default=False)
-    ] = None,
-    scheduled: ScheduledOption = False,
-    correlation_id: CorrelationOption = None,
-    json: JsonOption = False,
-    verbose: VerboseOption = False,
-    quiet: QuietOption = False,
+    *,
+    given: JobOptions,
 ) -> None:
     if context.invoked_subcommand is not None:
         _refuse_options(context)
@@ -90,12 +77,8 @@ def metrics(
         work,
         lambda _conn: [""],
         settings=settings,
-        dry_run=dry_run,
-        max_runtime=max_runtime,
         slot_scope="",
-        is_scheduled=scheduled,
-        correlation_id=correlation_id,
-        output=run_command.Output(as_json=json, verbose=verbose, quiet=quiet),
+        **run_command.of_given(given),
         counted="projects",
         told=_told,
     )

@@ -1,6 +1,9 @@
-"""Options that several commands share, each defined once."""
+"""Options that several commands share, each defined once; and those of every job's command, which it takes as one."""
 
-from typing import Annotated
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -19,3 +22,39 @@ CorrelationOption = Annotated[
     str | None,
     typer.Option("--correlation-id", help="Name this run in logs, history and sessions (default: its id)."),
 ]
+MaxRuntimeOption = Annotated[
+    str | None,
+    typer.Option("--max-runtime", help="End the run after this long, such as 9m.", show_default=False),
+]
+
+
+class JobOptions(NamedTuple):
+    """What the command of every job takes behind its own options."""
+
+    dry_run: DryRunOption = False
+    max_runtime: MaxRuntimeOption = None
+    scheduled: ScheduledOption = False
+    correlation_id: CorrelationOption = None
+    json: JsonOption = False
+    verbose: VerboseOption = False
+    quiet: QuietOption = False
+
+
+def takes_job_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with these options, which it gets as one value: `given`."""
+    own = inspect.signature(command)
+    kind, defaults = inspect.Parameter.KEYWORD_ONLY, JobOptions._field_defaults
+    of_jobs = [
+        inspect.Parameter(name, kind, default=defaults[name], annotation=annotation)
+        for name, annotation in JobOptions.__annotations__.items()
+    ]
+    parameters = [*(each for name, each in own.parameters.items() if name != "given"), *of_jobs]
+
+    @functools.wraps(command)
+    def called(**values: Any) -> None:
+        given = JobOptions(**{name: values.pop(name) for name in JobOptions._fields})
+        command(**values, given=given)
+
+    called.__dict__["__signature__"] = own.replace(parameters=parameters)
+    called.__annotations__ = {each.name: each.annotation for each in parameters}
+    return called

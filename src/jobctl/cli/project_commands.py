@@ -52,7 +52,11 @@ def add(
     team: TeamOption = None,
     owner: Annotated[str | None, typer.Option("--owner", help="Who answers for it; none takes it back.")] = None,
     schedule: Annotated[
-        str | None, typer.Option("--schedule", help="A cron expression of its own; none: with the others.")
+        str | None,
+        typer.Option(
+            "--schedule",
+            help='When it is due to be synced, as cron has it: "15 3 * * 1", @daily, @weekly; none: each time.',
+        ),
     ] = None,
     inactive: Annotated[bool, typer.Option("--inactive", help="Take up a new one without following it yet.")] = False,
     dry_run: DryRunOption = False,
@@ -146,17 +150,22 @@ def list_(
 @app.command(epilog="Example: jobctl project show octo-org/hello")
 def show(name: NameArgument, json: JsonOption = False) -> None:
     """Show a project: what GitHub and the team say of it, and what its last sync did."""
+    from zoneinfo import ZoneInfo
+
+    from jobctl import clock
     from jobctl.cli import project_views
+    from jobctl.jobs.sync.choosing import due_at
     from jobctl.projects import store
     from jobctl.projects.project import parse_name
 
-    with _database().connect(purpose="project show") as conn:
+    settings = current_settings()
+    with open_database(settings).connect(purpose="project show") as conn:
         project = store.require(conn, parse_name(name))
         aliases = store.aliases(conn, project)
     if json:
         print_json(project_views.project_object(project) | {"aliases": aliases})
     else:
-        project_views.print_project(project, aliases)
+        project_views.print_project(project, aliases, due_at(project, clock.utc_now(), ZoneInfo(settings.timezone)))
 
 
 @app.command(epilog="Example: jobctl project activate octo-org/hello")
@@ -319,7 +328,8 @@ def _check_schedule(text: str) -> None:
     try:
         parse(text)
     except ExpressionError as error:
-        raise UsageError(f"the schedule {text!r} {error}", hint='five fields of cron, such as "15 3 * * *"') from None
+        hint = 'five fields of cron, such as "15 3 * * *", or @hourly, @daily, @weekly'
+        raise UsageError(f"the schedule {text!r} {error}", hint=hint) from None
 
 
 def _bytes_of(file: str) -> bytes:

@@ -1,6 +1,7 @@
 """How projects look to a program (JSON objects) and to a person (tables)."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from jobctl.cli.render import note, print_table, print_text
@@ -83,7 +84,8 @@ def print_projects(projects: Sequence[Project]) -> None:
     )
 
 
-def print_project(project: Project, aliases: Sequence[str]) -> None:
+def print_project(project: Project, aliases: Sequence[str], due_at: datetime | None) -> None:
+    """`due_at`: not before then, by its own schedule."""
     kinds = [
         word
         for word, is_so in (
@@ -99,7 +101,8 @@ def print_project(project: Project, aliases: Sequence[str]) -> None:
         ["criticality", project.criticality],
         ["team", project.team],
         ["owner", project.owner],
-        ["schedule", project.schedule or "with the others"],
+        ["schedule", project.schedule or "with each sync"],
+        ["due", due_at or "with the next sync"] if project.active else ["due", None],
         ["former names", ", ".join(aliases)],
         ["on GitHub since", project.created_on_github_at],
         ["last push", project.pushed_at],

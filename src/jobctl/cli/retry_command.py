@@ -5,14 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobctl.cli.options import (
-    CorrelationOption,
-    DryRunOption,
-    JsonOption,
-    QuietOption,
-    ScheduledOption,
-    VerboseOption,
-)
+from jobctl.cli.options import JobOptions, takes_job_options
 
 if TYPE_CHECKING:
     from jobctl.cli.run_command import ScopeReport
@@ -27,6 +20,7 @@ EXAMPLE = """Examples:\n
 """
 
 
+@takes_job_options
 def retry_failed(
     type_: Annotated[
         list[str] | None, typer.Option("--type", help="Only tasks of this type; may be repeated.", show_default=False)
@@ -55,15 +49,8 @@ def retry_failed(
             "spent and however their type does.",
         ),
     ] = False,
-    dry_run: DryRunOption = False,
-    max_runtime: Annotated[
-        str | None, typer.Option("--max-runtime", help="End the run after this long, such as 9m.", show_default=False)
-    ] = None,
-    scheduled: ScheduledOption = False,
-    correlation_id: CorrelationOption = None,
-    json: JsonOption = False,
-    verbose: VerboseOption = False,
-    quiet: QuietOption = False,
+    *,
+    given: JobOptions,
 ) -> None:
     """Put the queue right: recover stuck tasks, requeue failed ones, cancel stale ones, alert, prune, do the rest.
 
@@ -78,7 +65,7 @@ def retry_failed(
     if id_ and (type_ or since):
         raise UsageError("--id names the tasks already", hint="leave out --type and --since")
     settings = current_settings()
-    max_runtime_s = run_command.seconds("--max-runtime", max_runtime) if max_runtime else settings.max_runtime_of(JOB)
+    max_runtime_s = run_command.max_runtime_s(given.max_runtime, settings, JOB)
     failed_since = past("--since", since, clock.utc_now(), settings.timezone) if since else None
 
     def work(run: run_command.Run) -> run_command.Outcome:
@@ -100,12 +87,8 @@ def retry_failed(
         work,
         lambda _conn: [""],
         settings=settings,
-        dry_run=dry_run,
-        max_runtime=max_runtime,
         slot_scope="",
-        is_scheduled=scheduled,
-        correlation_id=correlation_id,
-        output=run_command.Output(as_json=json, verbose=verbose, quiet=quiet),
+        **run_command.of_given(given),
         counted="tasks",
         told=told_of_queue,
     )

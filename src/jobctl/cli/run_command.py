@@ -7,13 +7,14 @@ import sys
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from psycopg import Connection
 
 from jobctl import clock, log
 from jobctl.accounts import current_user
 from jobctl.cli import render
+from jobctl.cli.options import JobOptions
 from jobctl.cli.scheduled import Expected, start_catch_ups
 from jobctl.db.connection import Database
 from jobctl.durations import format_duration, parse_duration
@@ -27,7 +28,18 @@ from jobctl.runtime.run import Run
 from jobctl.settings import Settings, require_limits
 from jobctl.version import __version__
 
-__all__ = ["Connection", "Outcome", "Output", "Run", "ScopeReport", "run", "seconds", "status_line"]
+__all__ = [
+    "Connection",
+    "Outcome",
+    "Output",
+    "Run",
+    "ScopeReport",
+    "max_runtime_s",
+    "of_given",
+    "run",
+    "seconds",
+    "status_line",
+]
 
 
 class Output(NamedTuple):
@@ -38,6 +50,30 @@ class Output(NamedTuple):
     @property
     def to_a_person(self) -> bool:
         return not self.as_json and not self.quiet and (self.verbose or sys.stdout.isatty())
+
+
+class Given(TypedDict):
+    dry_run: bool
+    max_runtime: str | None
+    is_scheduled: bool
+    correlation_id: str | None
+    output: Output
+
+
+def of_given(given: JobOptions) -> Given:
+    """The options of every job, as `run` takes them."""
+    return {
+        "dry_run": given.dry_run,
+        "max_runtime": given.max_runtime,
+        "is_scheduled": given.scheduled,
+        "correlation_id": given.correlation_id,
+        "output": Output(given.json, given.verbose, given.quiet),
+    }
+
+
+def max_runtime_s(max_runtime: str | None, settings: Settings, job: str) -> int:
+    """As it was given, else as the settings have it."""
+    return seconds("--max-runtime", max_runtime) if max_runtime else settings.max_runtime_of(job)
 
 
 def run(
@@ -66,8 +102,8 @@ def run(
     scope has done is `told` in lines of the job's own, and the report's JSON object `shown` as the job makes it;
     `counted` are what its progress counts."""
     run_id = uuid.uuid4()
-    max_runtime_s = seconds("--max-runtime", max_runtime) if max_runtime else settings.max_runtime_of(job)
-    require_limits(settings, job, max_runtime_s, within_interval=not wraps_command)
+    limit_s = max_runtime_s(max_runtime, settings, job)
+    require_limits(settings, job, limit_s, within_interval=not wraps_command)
     redactor = Redactor(settings.secrets())
     identity = Identity(
         run_id=run_id,
@@ -89,7 +125,7 @@ def run(
             settings=settings,
             redactor=redactor,
             dry_run=dry_run,
-            max_runtime_s=max_runtime_s,
+            max_runtime_s=limit_s,
             open_database=partial(_open, settings),
             scopes_of=scopes_of,
             work=work,

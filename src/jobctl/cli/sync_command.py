@@ -5,14 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobctl.cli.options import (
-    CorrelationOption,
-    DryRunOption,
-    JsonOption,
-    QuietOption,
-    ScheduledOption,
-    VerboseOption,
-)
+from jobctl.cli.options import JobOptions, takes_job_options
 
 if TYPE_CHECKING:
     from jobctl.cli.run_command import ScopeReport
@@ -27,13 +20,14 @@ EXAMPLE = """Examples:\n
 """
 
 
+@takes_job_options
 def sync(
     project: Annotated[
         list[str] | None,
         typer.Option(
             "--project",
             metavar="OWNER/REPO",
-            help="Only this project, active or not; may be repeated.",
+            help="Only this project, active or not, due or not; may be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -53,15 +47,8 @@ def sync(
         int | None,
         typer.Option("--budget", min=1, help="Ask GitHub this many times at the most.", show_default=False),
     ] = None,
-    dry_run: DryRunOption = False,
-    max_runtime: Annotated[
-        str | None, typer.Option("--max-runtime", help="End the run after this long, such as 9m.", show_default=False)
-    ] = None,
-    scheduled: ScheduledOption = False,
-    correlation_id: CorrelationOption = None,
-    json: JsonOption = False,
-    verbose: VerboseOption = False,
-    quiet: QuietOption = False,
+    *,
+    given: JobOptions,
 ) -> None:
     """Bring projects, issues, pull requests, reviews, commits and releases up to date with GitHub.
 
@@ -75,7 +62,8 @@ def sync(
 
     names = tuple(dict.fromkeys(parse_name(each) for each in project or ()))
     settings = current_settings()
-    max_runtime_s = run_command.seconds("--max-runtime", max_runtime) if max_runtime else settings.max_runtime_of(JOB)
+    max_runtime_s = run_command.max_runtime_s(given.max_runtime, settings, JOB)
+    of_given = run_command.of_given(given)
     changed_since = past("--since", since, clock.utc_now(), settings.timezone) if since else None
 
     def work(run: run_command.Run) -> run_command.Outcome:
@@ -83,7 +71,7 @@ def sync(
         from jobctl.jobs.sync import job
 
         until = clock.monotonic() + max_runtime_s * settings.soft_limit_share
-        with watching(output.to_a_person and sys.stderr.isatty()) as watch:
+        with watching(of_given["output"].to_a_person and sys.stderr.isatty()) as watch:
             options = job.Options(
                 settings=settings,
                 until=until,
@@ -95,18 +83,13 @@ def sync(
             )
             return job.sync(run, options)
 
-    output = run_command.Output(as_json=json, verbose=verbose, quiet=quiet)
     report = run_command.run(
         JOB,
         work,
         lambda _conn: [""],
         settings=settings,
-        dry_run=dry_run,
-        max_runtime=max_runtime,
         slot_scope="",
-        is_scheduled=scheduled,
-        correlation_id=correlation_id,
-        output=output,
+        **of_given,
         counted="projects",
         told=told_of_projects,
         shown=by_project,

@@ -5,14 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobctl.cli.options import (
-    CorrelationOption,
-    DryRunOption,
-    JsonOption,
-    QuietOption,
-    ScheduledOption,
-    VerboseOption,
-)
+from jobctl.cli.options import JobOptions, takes_job_options
 
 if TYPE_CHECKING:
     from jobctl.cli.run_command import Connection, Outcome, Run, ScopeReport
@@ -26,6 +19,7 @@ EXAMPLE = """Examples:\n
 """
 
 
+@takes_job_options
 def work(
     type_: Annotated[
         list[str] | None,
@@ -42,19 +36,12 @@ def work(
     max_tasks: Annotated[
         int | None, typer.Option("--max-tasks", min=1, help="End after so many tasks.", show_default=False)
     ] = None,
-    max_runtime: Annotated[
-        str | None, typer.Option("--max-runtime", help="End the run after this long, such as 4m.", show_default=False)
-    ] = None,
     until_empty: Annotated[
         bool,
         typer.Option("--until-empty", help="Wait for what others have in hand or what waits for its next try, too."),
     ] = False,
-    dry_run: DryRunOption = False,
-    scheduled: ScheduledOption = False,
-    correlation_id: CorrelationOption = None,
-    json: JsonOption = False,
-    verbose: VerboseOption = False,
-    quiet: QuietOption = False,
+    *,
+    given: JobOptions,
 ) -> None:
     """Do the tasks of the queue that are due, within the limits of users and types, and exit when none is left.
 
@@ -63,9 +50,7 @@ def work(
     from jobctl.cli.session import current_settings, redactor
 
     settings = current_settings()
-    max_runtime_s = (
-        run_command.seconds("--max-runtime", max_runtime) if max_runtime else settings.max_runtime_of("work")
-    )
+    max_runtime_s = run_command.max_runtime_s(given.max_runtime, settings, "work")
 
     def do(run: "Run") -> "Outcome":
         from jobctl.jobs.work import job
@@ -92,12 +77,8 @@ def work(
         do,
         places,
         settings=settings,
-        dry_run=dry_run,
-        max_runtime=max_runtime,
         slot_scope=",".join(type_ or []),
-        is_scheduled=scheduled,
-        correlation_id=correlation_id,
-        output=run_command.Output(as_json=json, verbose=verbose, quiet=quiet),
+        **run_command.of_given(given),
         takes_one_scope=True,
         regains_lock=True,
         counted="tasks",

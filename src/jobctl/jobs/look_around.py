@@ -14,8 +14,12 @@ from pathlib import Path
 import psycopg
 
 from jobctl import clock
-from jobctl.alerts import conditions, facts, rules, store
-from jobctl.alerts.conditions import Backlog, Freshness, Room
+from jobctl.alerts import facts, rules, store
+from jobctl.alerts.conditions.branches import Freshness, of_branches
+from jobctl.alerts.conditions.disks import Room, of_disks
+from jobctl.alerts.conditions.queue import Backlog, of_backlogs
+from jobctl.alerts.conditions.rates import of_success_rates
+from jobctl.alerts.conditions.run_fact import ASKED_FOR
 from jobctl.alerts.verdict import Verdict
 from jobctl.branches import store as branch_store
 from jobctl.errors import JobctlError
@@ -38,11 +42,11 @@ def look_around(run: Run, conn: psycopg.Connection, settings: Settings, redactor
         return []
     known = alerts.conditions
     window_s = known["success-rate"].of("window_s")
-    rates = facts.rates(conn, now - timedelta(seconds=window_s), sorted(conditions.ASKED_FOR))
-    verdicts = conditions.of_success_rates(rates, known, now)
-    verdicts += conditions.of_backlogs([Backlog(*each) for each in backlog.by_type(conn)], known, now)
-    verdicts += conditions.of_branches(_freshness(conn), known, now)
-    verdicts += conditions.of_disks(rooms(settings), socket.gethostname(), known, now)
+    rates = facts.rates(conn, now - timedelta(seconds=window_s), sorted(ASKED_FOR))
+    verdicts = of_success_rates(rates, known, now)
+    verdicts += of_backlogs([Backlog(*each) for each in backlog.by_type(conn)], known, now)
+    verdicts += of_branches(_freshness(conn), known, now)
+    verdicts += of_disks(rooms(settings), socket.gethostname(), known, now)
     judged = [rules.judge(conn, name, rule) for name, rule in alerts.rules.items() if rule.enabled]
     verdicts += [verdict for each in judged for verdict in each.verdicts]
     with run.effect(conn):

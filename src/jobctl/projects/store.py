@@ -1,6 +1,6 @@
 """Store of dev.projects and of dev.project_aliases, the names by which projects were and are known."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -238,21 +238,21 @@ def synced(
 FRESHNESS = """
 SELECT count(*) AS projects, count(synced_at) AS synced,
     extract(epoch FROM clock_timestamp() - min(synced_at))::float8 AS oldest_s
-FROM dev.projects WHERE active AND NOT starts_with(node_id, 'DEMO_')
+FROM dev.projects WHERE active AND NOT starts_with(node_id, 'DEMO_') AND NOT project_id = ANY (%(without)s)
 """
 
 
 class Freshness(NamedTuple):
-    """Of the active projects: how many there are, how many were ever brought to their end, and how old the oldest of
-    those is."""
+    """Of projects: how many there are, how many were ever brought to their end, and how old the oldest of those is."""
 
     projects: int
     synced: int
     oldest_s: float | None
 
 
-def freshness(conn: psycopg.Connection) -> Freshness:
+def freshness(conn: psycopg.Connection, *, without: Sequence[int] = ()) -> Freshness:
+    """Of the active ones but these, by number: those that need not be any fresher."""
     with conn.cursor(row_factory=class_row(Freshness)) as cursor:
-        found = cursor.execute(FRESHNESS).fetchone()
+        found = cursor.execute(FRESHNESS, {"without": list(without)}).fetchone()
     assert found is not None
     return found

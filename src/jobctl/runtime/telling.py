@@ -31,9 +31,9 @@ def tell(call: JobCall, report: RunReport, unheard: Sequence[ScopeReport]) -> No
 
 
 def missed_slot(call: JobCall, missed: Missed) -> "Sequence[Verdict]":
-    from jobctl.alerts import conditions
+    from jobctl.alerts.conditions.slots import of_missed_slot
 
-    return conditions.of_missed_slot(
+    return of_missed_slot(
         missed.job,
         missed.scope,
         missed.host,
@@ -46,7 +46,8 @@ def missed_slot(call: JobCall, missed: Missed) -> "Sequence[Verdict]":
 
 def _of_unheard(call: JobCall, scope: ScopeReport) -> "Sequence[Verdict]":
     """A run that the database has not heard of has no history to be judged by but itself."""
-    from jobctl.alerts.conditions import RunFact, of_runs
+    from jobctl.alerts.conditions.run_fact import RunFact
+    from jobctl.alerts.conditions.runs import of_runs
 
     error = scope.error
     run = RunFact(

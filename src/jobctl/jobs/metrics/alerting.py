@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from jobctl.alerts.conditions import Figure
+from jobctl.alerts.conditions.figures import Figure
 from jobctl.durations import format_duration
 from jobctl.jobs.metrics.judging import CRITICAL, Breach, Page, Unassigned
 from jobctl.service_levels.revenue import AtRisk

@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from jobctl.alerts import conditions
+from jobctl.alerts.conditions.figures import of_figures
 from jobctl.db.sqlstate import translated
 from jobctl.jobs.metrics import alerting
 from jobctl.jobs.metrics.definitions import definitions_of, kinds_of
@@ -165,7 +165,7 @@ class _Metrics:
         alerts = self._settings.alert_settings
         if self._project_ids is None and alerts.enabled:
             figures = self._watched.figures(self._totals.at_risk, self._definitions.rules.currency, self._as_of)
-            verdicts = conditions.of_figures(figures, alerts.conditions, self._as_of)
+            verdicts = of_figures(figures, alerts.conditions, self._as_of)
             self._run.tell(self._conn, verdicts, looked_at=alerting.LOOKED_AT)
 
     def _notes(self) -> list[str]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import psycopg
 
 from jobctl import clock
-from jobctl.alerts.conditions import of_queue_cause
+from jobctl.alerts.conditions.queue import of_queue_cause
 from jobctl.db.sqlstate import is_conflict
 from jobctl.jobs.retry_failed.progress import Progress
 from jobctl.queue import failures, rescue, rounds, stale

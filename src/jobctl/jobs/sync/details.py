@@ -1,4 +1,5 @@
-"""What the list of issues does not tell: reviews, sizes, merges, first responses. By GraphQL, many at once.
+"""What the list of issues does not tell: reviews, sizes, merges, first responses. By GraphQL, many at once; without a
+token, which GraphQL wants, as far as REST can be asked (tokenless.py).
 
 Each row notes the change that its details were asked for, so that they are due again with the next change, whatever
 ended this run. A review is no change of its issue's row but for the time, and two may share a second: what was asked
@@ -36,7 +37,7 @@ SETTLED: Final = timedelta(minutes=1)
 MOST_PAGES: Final = 100  # of one's reviews or comments
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     issue: IssueDetails
     pull: Pull | None
     reviews: Sequence[Review]
@@ -44,10 +45,10 @@ class _Found(NamedTuple):
     payload: Object
 
 
-class _Batch(NamedTuple):
+class Batch(NamedTuple):
     """`missing` are no longer there; `refused` may not be seen, or only now."""
 
-    found: Sequence[_Found]
+    found: Sequence[Found]
     missing: Sequence[str]
     refused: int
 
@@ -64,20 +65,20 @@ def fetch(session: Session) -> None:
                 continue
             if isinstance(error, ServerTrouble):
                 raise
-            batch = _Batch([], [], 1)
+            batch = Batch([], [], 1)
             session.note(f"#{due[0].number}: {error.message}")
-        _write(session, batch)
+        write(session, batch)
         after = due[-1].node_id
 
 
-def _ask(session: Session, due: Sequence[Due]) -> _Batch:
+def _ask(session: Session, due: Sequence[Due]) -> Batch:
     asked_at = clock.utc_now()
     answer = session.ask(DETAILS, {"ids": [each.node_id for each in due]}, ENDPOINT)
     nodes = list_of(answer.data.get("nodes"), "nodes")
     if len(nodes) != len(due):
         raise BadAnswer(f"graphql nodes: {len(nodes)} for {len(due)} ids")
     missing_at = {_place(error) for error in answer.errors if error.get("type") == "NOT_FOUND"}
-    found: list[_Found] = []
+    found: list[Found] = []
     missing: list[str] = []
     for number, (row, node) in enumerate(zip(due, nodes, strict=True)):
         if node is None:
@@ -89,7 +90,7 @@ def _ask(session: Session, due: Sequence[Due]) -> _Batch:
             raise BadAnswer(f"graphql nodes: another one where #{row.number} is due")
         is_settled = asked_at - row.updated_at >= SETTLED
         found.append(_whole(session, details, row, object_of(node, "node"), is_settled=is_settled))
-    return _Batch(found, missing, len(due) - len(found) - len(missing))
+    return Batch(found, missing, len(due) - len(found) - len(missing))
 
 
 def _place(error: Object) -> Any:
@@ -97,7 +98,7 @@ def _place(error: Object) -> Any:
     return path[1] if isinstance(path, list) and len(path) == 2 and path[0] == "nodes" else None  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
-def _whole(session: Session, details: Details, row: Due, payload: Object, *, is_settled: bool) -> _Found:
+def _whole(session: Session, details: Details, row: Due, payload: Object, *, is_settled: bool) -> Found:
     """With the pages beyond the first ones, as far as they are needed."""
     where = f"#{row.number}"
     all_reviews = list(details.reviews.reviews)
@@ -121,7 +122,7 @@ def _whole(session: Session, details: Details, row: Due, payload: Object, *, is_
     issue = IssueDetails(row.node_id, row.updated_at if is_settled else None, first, details.reopened)
     pull = details.pull._replace(first_review_at=reviewed) if details.pull is not None else None
     by_id = {review.node_id: review for review in all_reviews}
-    return _Found(issue, pull, list(by_id.values()), details.label_events, payload)
+    return Found(issue, pull, list(by_id.values()), details.label_events, payload)
 
 
 def _node(session: Session, query: str, node_id: str, after: str, where: str) -> Object:
@@ -129,7 +130,7 @@ def _node(session: Session, query: str, node_id: str, after: str, where: str) ->
     return object_of(answer.data.get("node"), f"{where}.node")
 
 
-def _write(session: Session, batch: _Batch) -> None:
+def write(session: Session, batch: Batch) -> None:
     conn, project_id = session.conn, session.project.project_id
     of_pulls = [each.pull for each in batch.found if each.pull is not None]
     of_reviews = [review for each in batch.found for review in each.reviews]

@@ -10,7 +10,8 @@ the next run goes on at the page where this one ended. One run at a time works o
 What the day of a changed project looks like, its health among it, is worked out at the end (jobs/metrics), and who must
 hear that the quota is low is told.
 
-Projects are done several at once, those first that were brought to their end longest ago. One project's failure is its
+Projects are done several at once, those first that were brought to their end longest ago; one with a schedule of its
+own is left out until it is due, unless it is named. One project's failure is its
 outcome and leaves the others alone. What ends the run: credentials that are not accepted, GitHub answering nobody, and
 what ends any run. A limit, the budget and the time end it for now: what is left is the next run's.
 """
@@ -19,12 +20,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import psycopg
 
 from jobctl import clock
-from jobctl.alerts import conditions
-from jobctl.alerts.conditions import Figure
+from jobctl.alerts.conditions.figures import Figure, of_figures
 from jobctl.db.sqlstate import explain
 from jobctl.errors import JobctlError, UsageError
 from jobctl.github.budget import Budget
@@ -33,7 +34,8 @@ from jobctl.github.connect import is_anonymous, open_client
 from jobctl.github.etag_store import StoredEtags
 from jobctl.github.failures import Outcome as Became
 from jobctl.jobs.metrics import job as metrics
-from jobctl.jobs.sync import cleaning
+from jobctl.jobs.sync import cleaning, tokenless
+from jobctl.jobs.sync.choosing import Chosen, choose
 from jobctl.jobs.sync.doing import COMPLETE, Doing, Done
 from jobctl.jobs.sync.session import Choice, OutOfTime
 from jobctl.jobs.sync.telling import told
@@ -49,7 +51,7 @@ SILENT_IN_A_ROW = 3  # projects for each thread, that GitHub gave no answer for:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Without `names`, all active projects. No request is sent after `until`, by clock.monotonic."""
+    """Without `names`, all active projects that are due. No request is sent after `until`, by clock.monotonic."""
 
     settings: Settings
     until: float
@@ -77,7 +79,7 @@ class _Sync:
 
     def outcome(self) -> Outcome:
         run, settings, etags = self._run, self._options.settings, StoredEtags()
-        projects = self._projects()
+        projects, not_due = self._projects()
         choice = Choice(
             settings.sync_settings,
             self._options.full,
@@ -95,6 +97,7 @@ class _Sync:
         )
         with asked as client:
             self._sync_all(Doing(run, client, etags, choice), projects)
+            left = 0 if choice.has_token else self._details_without_token(client, choice, projects)
         cleaned: dict[str, int] = {}
         days = 0
         with run.connect("sync") as conn:
@@ -103,18 +106,37 @@ class _Sync:
                 days = self._days()
             if self._error is None:
                 self._tell_quota(conn, client)
-            freshness = store.freshness(conn)
-        counted = {**cleaned, "project_days": days}
+            freshness = store.freshness(conn, without=[each.project_id for each in not_due])
+        counted = {
+            **cleaned,
+            "project_days": days,
+            "not_due": 0 if self._options.names else len(not_due),
+            "details_left": left,
+        }
         outcome = told(self._done, len(projects), client.account, freshness, counted, self._error, choice)
         if self._demos:
             note = f"{self._demos} sample projects were left out: GitHub knows nothing of them (jobctl demo remove)"
             return outcome._replace(notes=[*outcome.notes, note])
         return outcome
 
+    def _details_without_token(self, client: Client, choice: Choice, projects: Sequence[Project]) -> int:
+        """By REST, when all projects are done; gives how many pull requests wait for the next run."""
+        if self._error is not None or self._run.dry_run:
+            return 0
+        try:
+            return tokenless.fetch(self._run, client, choice, projects, self._done)
+        except JobctlError as error:
+            self._error = self._run.stop.reason or error
+        except psycopg.Error as error:
+            self._error = self._run.stop.reason or explain(error)
+        return 0
+
     def _days(self) -> int:
         """Keep the day's facts of what has changed."""
         changed = [
-            each.project_id for each in self._done if each.outcome in COMPLETE and each.outcome is not Became.UNCHANGED
+            each.project_id
+            for each in self._done
+            if each.outcome in COMPLETE and (each.outcome is not Became.UNCHANGED or each.counts["details_updated"])
         ]
         if not changed:
             return 0
@@ -138,21 +160,23 @@ class _Sync:
         ]
         if figures and alerts.enabled:
             with self._run.effect(conn):
-                self._run.tell(conn, conditions.of_figures(figures, alerts.conditions, self._run.now))
+                self._run.tell(conn, of_figures(figures, alerts.conditions, self._run.now))
 
-    def _projects(self) -> list[Project]:
+    def _projects(self) -> Chosen:
+        """Those of this run, and the active ones that need none yet."""
         with self._run.connect("sync") as conn:
-            if not self._options.names:
-                self._demos = store.count_demos(conn)
-                return store.to_sync(conn)
+            active = store.to_sync(conn)
             named = {one.project_id: one for one in (store.require(conn, name) for name in self._options.names)}
-            samples = [one.full_name for one in named.values() if one.is_demo]
-            if samples:
-                raise UsageError(
-                    f"{', '.join(samples)}: a sample project, of which GitHub knows nothing",
-                    hint="jobctl demo remove takes all of them away",
-                )
-            return list(named.values())
+            if not named:
+                self._demos = store.count_demos(conn)
+        samples = [one.full_name for one in named.values() if one.is_demo]
+        if samples:
+            raise UsageError(
+                f"{', '.join(samples)}: a sample project, of which GitHub knows nothing",
+                hint="jobctl demo remove takes all of them away",
+            )
+        chosen = choose(active, self._run.now, ZoneInfo(self._options.settings.timezone))
+        return chosen._replace(due=list(named.values())) if named else chosen
 
     def _check(self) -> None:
         """Raises when nothing more is to be asked."""

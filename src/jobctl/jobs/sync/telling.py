@@ -17,8 +17,8 @@ TABLES: Final = (
     *("commits", "languages", "contributors", "releases"),
 )
 COUNTS: Final = (
-    *("projects", *map(str, Became), "left"),
-    *("facts_updated", "issues_unchanged", "details_updated"),
+    *("projects", *map(str, Became), "left", "not_due"),
+    *("facts_updated", "issues_unchanged", "details_updated", "details_left"),
     *(f"{table}_{what}" for table in TABLES for what in ("inserted", "updated", "removed")),
     *("requests", "not_modified", "quota", "points"),
     *("project_days", "events_pruned", "etags_pruned", "payloads_pruned"),
@@ -54,14 +54,15 @@ def told(
     return Outcome(
         counts=counts,
         metrics=metrics,
-        notes=_notes(done, failed, counts["left"], choice),
+        notes=_notes(done, failed, counts, choice),
         degraded=bool(failed),
         error=error or (done[0].error if every_one_silent else None),
         evidence={"projects": [each.as_json() for each in _by_name(done)], "quota": _quota(account)},
     )
 
 
-def _notes(done: Sequence[Done], failed: Sequence[Done], left: int, choice: Choice) -> list[str]:
+def _notes(done: Sequence[Done], failed: Sequence[Done], counts: Mapping[str, int], choice: Choice) -> list[str]:
+    left, not_due = counts["left"], counts["not_due"]
     notes = [
         f"{each.name}: {each.outcome}: {each.error.message}" for each in _by_name(failed)[:MOST_TOLD] if each.error
     ]
@@ -75,12 +76,24 @@ def _notes(done: Sequence[Done], failed: Sequence[Done], left: int, choice: Choi
         why = f" ({'; '.join(sorted(reasons)[:2])})" if reasons else ""
         notes.append(f"{len(limited) + left:,} projects were not brought to their end{why}; the next run goes on")
     if not choice.has_token and done:
-        notes.append("without a token there are no reviews, sizes and responses: GraphQL answers nobody without one")
+        notes.append(_of_no_token(counts))
+    if not_due:
+        said = "project is not due by its own schedule" if not_due == 1 else "projects are not due by their schedules"
+        notes.append(f"{not_due:,} {said} (--project syncs one now)")
     of_projects = [f"{each.name}: {note}" for each in _by_name(done) for note in each.notes]
     notes += of_projects[:MOST_TOLD]
-    if not done and not left:
+    if not done and not left and not not_due:
         notes.append("no project is followed: jobctl project add OWNER/REPO")
     return notes
+
+
+def _of_no_token(counts: Mapping[str, int]) -> str:
+    """GraphQL answers nobody without one."""
+    few = "without a token (GITHUB_TOKEN) details come by REST, of few pull requests an hour and of no issue"
+    waiting = counts["details_left"]
+    if not waiting:
+        return few
+    return f"{few}: {waiting:,} pull request{' waits' if waiting == 1 else 's wait'} for the next runs"
 
 
 def _by_name(done: Sequence[Done]) -> list[Done]:

@@ -80,6 +80,41 @@ def due(conn: psycopg.Connection, project_id: int, *, after: str, limit: int) ->
         return cursor.execute(DUE, {"project_id": project_id, "after": after, "limit": limit}).fetchall()
 
 
+class PullDue(NamedTuple):
+    """Its details are to be fetched, one by one."""
+
+    project_id: int
+    node_id: str
+    number: int
+    updated_at: datetime
+
+
+PULLS_DUE = """
+SELECT project_id, node_id, number, updated_at FROM dev.issues
+WHERE project_id = ANY (%(project_ids)s) AND is_pull AND detailed_for IS DISTINCT FROM updated_at
+    AND removed_at IS NULL
+ORDER BY updated_at, node_id LIMIT %(limit)s
+"""
+
+
+def pulls_due(conn: psycopg.Connection, project_ids: Sequence[int], *, limit: int) -> list[PullDue]:
+    """Of all these projects together, those first whose change was longest ago."""
+    with conn.cursor(row_factory=class_row(PullDue)) as cursor:
+        return cursor.execute(PULLS_DUE, {"project_ids": list(project_ids), "limit": limit}).fetchall()
+
+
+COUNT_PULLS_DUE = """
+SELECT count(*) FROM dev.issues
+WHERE project_id = ANY (%(project_ids)s) AND is_pull AND detailed_for IS DISTINCT FROM updated_at
+    AND removed_at IS NULL
+"""
+
+
+def count_pulls_due(conn: psycopg.Connection, project_ids: Sequence[int]) -> int:
+    row = conn.execute(COUNT_PULLS_DUE, {"project_ids": list(project_ids)}).fetchone()
+    return row[0] if row else 0
+
+
 DETAIL = """
 UPDATE dev.issues AS i
 SET detailed_for = r.detailed_for, first_response_at = r.first_response_at, reopened = r.reopened
