@@ -8,7 +8,9 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from jobctl.alerts import causes, conditions, ledger
+from jobctl.alerts import causes, ledger
+from jobctl.alerts.conditions.judge import gone
+from jobctl.alerts.conditions.runs import subject_of
 from jobctl.alerts.lifecycle import Fingerprint, Incident, Policy
 from jobctl.alerts.verdict import NOBODY, About, Verdict
 from jobctl.jobs.demo.plan import BRANCH, HOST, USER, Plan, Row
@@ -62,7 +64,7 @@ def of_troubles(plan: Plan) -> list[Look]:
 
 
 def _verdict(trouble: Trouble, line: Line, at: datetime, *, is_firing: bool) -> Verdict:
-    subject = conditions.subject_of(line.job, line.scope)
+    subject = subject_of(line.job, line.scope)
     if trouble.status == "missed":
         cause, said = causes.own("missed", HOST), "missed: SlotMissed"
     else:
@@ -98,7 +100,7 @@ class Book:
     def _take(self, look: Look) -> None:
         known = [self._incidents[number - 1] for number in self._open.values()]
         firing = [pair for each in known for pair, alert in each.alerts.items() if alert.is_firing]
-        verdicts = [*look.verdicts, *conditions.gone(firing, look.verdicts, look.looked_at, look.at)]
+        verdicts = [*look.verdicts, *gone(firing, look.verdicts, look.looked_at, look.at)]
         self._abouts |= {(each.condition, each.subject): each.about for each in look.verdicts}
         changes = ledger.work_through(
             known, verdicts, self._policy, look.at, recent=lambda cause: self._recent(cause, look.at)

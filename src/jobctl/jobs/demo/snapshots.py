@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from jobctl.alerts import conditions
+from jobctl.alerts.conditions.figures import of_figures
 from jobctl.jobs.demo.incidents import Look
 from jobctl.jobs.demo.plan import Plan
 from jobctl.jobs.demo.runs import Ran
@@ -85,7 +85,7 @@ class Keeper:
         told |= {"rules_version": self._version, "health_version": health.VERSION}
         hours.keep(conn, hour, told, run_id=ran.run_id, version=self._version, now=as_of)
         figures = watched.figures(totals.at_risk, self._definitions.rules.currency, as_of)
-        verdicts = conditions.of_figures(figures, self._settings.alert_settings.conditions, as_of)
+        verdicts = of_figures(figures, self._settings.alert_settings.conditions, as_of)
         return Look(as_of, verdicts, alerting.LOOKED_AT)
 
     def _keep_day(self, ran: Ran, judged: Sequence[Judged]) -> None:
