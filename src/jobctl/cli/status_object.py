@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from jobctl.monitor.runs import states
+from jobctl.monitor.runs.glance import state_of
 
 if TYPE_CHECKING:
-    from jobctl.monitor.runs.facts import Missed, Ran
+    from jobctl.monitor.runs.facts import Missed
     from jobctl.monitor.runs.glance import BranchNow, Glance, JobNow, QueueNow, RunningNow
     from jobctl.monitor.runs.health import Health, Told
+    from jobctl.monitor.runs.states import State
 
 
 def as_json(glance: "Glance") -> dict[str, Any]:
@@ -48,11 +49,11 @@ def health_json(health: "Health") -> dict[str, Any]:
     return {"status": health.status, "reasons": [reason._asdict() for reason in health.reasons]}
 
 
-def _job(job: "JobNow", truth: "states.State | None") -> dict[str, Any]:
+def _job(job: "JobNow", truth: "State | None") -> dict[str, Any]:
     return {
         "job": job.job,
         "scope": job.scope,
-        "state": state_of(job.last, truth) if job.last else None,
+        "state": job.state,
         "last_run": {**job.last._asdict(), "state": state_of(job.last, truth)} if job.last else None,
         "last_success_at": job.last_success_at,
         "next_at": job.next_at,
@@ -61,13 +62,6 @@ def _job(job: "JobNow", truth: "states.State | None") -> dict[str, Any]:
         "streak": job.streak._asdict(),
         "durations": job.durations._asdict(),
     }
-
-
-def state_of(last: "Ran", truth: "states.State | None") -> "states.State":
-    """A row that says it runs and of which the truth is not known any more has ended between two questions."""
-    if last.status in states.UNFINISHED:
-        return truth or "running"
-    return states.of(last.status, degraded=last.degraded)
 
 
 def _running(now: "RunningNow") -> dict[str, Any]:

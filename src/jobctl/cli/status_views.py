@@ -13,7 +13,6 @@ from rich.text import Text
 from jobctl.cli.render import printable
 from jobctl.cli.spans import short, short_ms
 from jobctl.cli.sparkline import sparkline
-from jobctl.cli.status_object import state_of
 
 if TYPE_CHECKING:
     from jobctl.monitor.runs.facts import Missed
@@ -94,14 +93,13 @@ def _reason(reason: "Reason", as_of: datetime) -> RenderableType:
 def _jobs(glance: "Glance", clock: ZoneInfo, *, width: int, blocks: bool, every: bool) -> Table | None:
     if not glance.jobs:
         return None
-    truth = {(now.run.run_id, now.run.scope): now.run.state for now in glance.running}
     missed = {(each.job, each.scope): each for each in glance.missed}
     wide = width >= WIDE
     columns = ["job", "last", "ago", "next", "in a row", "p50/p95", *(["last runs"] if blocks else []), *(["host"] if wide else [])]
     made = table(*columns, right=("ago", "next"))
     made.columns[0].min_width = 12
     for _, group in groupby(glance.jobs, key=lambda each: each.job):
-        rows = [(each, _state(each, truth, missed)) for each in group]
+        rows = [(each, each.state or ("paused" if each.pause else "")) for each in group]
         ailing = [row for row in rows if row[1] not in WELL]
         shown = rows if every or len(rows) <= SHOWN_SCOPES else ailing[:SHOWN_SCOPES]
         for job, state in shown:
@@ -109,14 +107,6 @@ def _jobs(glance: "Glance", clock: ZoneInfo, *, width: int, blocks: bool, every:
         if len(shown) < len(rows):
             made.add_row(*_rest(rows, len(shown), len(ailing), glance.as_of, blocks=blocks, wide=wide))
     return made
-
-
-def _state(job: "JobNow", truth: dict[object, object], missed: "dict[tuple[str, str], Missed]") -> str:
-    if (job.job, job.scope) in missed or (job.job, "") in missed:
-        return "missed"
-    if job.last is None:
-        return "paused" if job.pause else ""
-    return state_of(job.last, truth.get((job.last.run_id, job.scope)))  # pyright: ignore[reportArgumentType]
 
 
 def _job(
