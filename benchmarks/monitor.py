@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -28,11 +29,11 @@ from server import machine, scratch_server
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from bench_history import make_many
-
 from jobctl.db.address import to_url
 from jobctl.db.connection import Database
 from jobctl.db.migrate import migrate
-from jobctl.monitor.runs import events, glance, slo_facts, statistics as figures
+from jobctl.monitor.runs import events, glance, slo_facts
+from jobctl.monitor.runs import statistics as figures
 from jobctl.runtime import history
 from jobctl.runtime.history import Identity
 from jobctl.runtime.outcome import COMPLETED, ScopeReport
@@ -65,7 +66,10 @@ def main() -> None:
             make_many(conn, runs=asked.runs, events=asked.events, until=now, span=timedelta(days=asked.days))
             conn.execute(sql.SQL("CHECKPOINT"))
             took = time.perf_counter() - started
-            print(f"{asked.runs:,} runs and {asked.events:,} events of {asked.days} days, made in {took:.0f} s", flush=True)
+            print(
+                f"{asked.runs:,} runs and {asked.events:,} events of {asked.days} days, made in {took:.0f} s",
+                flush=True,
+            )
             empty = Database(make_conninfo(database.dsn, dbname="empty"), "jobctl-bench")
             migrate(empty)
             measure_processes(database.dsn, empty.dsn, asked.rounds)
@@ -85,7 +89,9 @@ def measure_processes(long_dsn: str, empty_dsn: str, rounds: int) -> None:
             took.setdefault(name, []).append(process_s(dsn, *words))
     medians = {name: statistics.median(each[1:]) for name, each in took.items()}
     for name, each in took.items():
-        print(f"  {name}: {medians[name] * 1e3:.0f} ms ({min(each[1:]) * 1e3:.0f}-{max(each[1:]) * 1e3:.0f})", flush=True)
+        print(
+            f"  {name}: {medians[name] * 1e3:.0f} ms ({min(each[1:]) * 1e3:.0f}-{max(each[1:]) * 1e3:.0f})", flush=True
+        )
     ratios = [long / empty for long, empty in zip(took["status, long"][1:], took["status, empty"][1:], strict=True)]
     print(f"  status: {statistics.median(ratios):.2f} x ({min(ratios):.2f}-{max(ratios):.2f})", flush=True)
 
@@ -119,7 +125,10 @@ def measure_questions(conn: psycopg.Connection, now: datetime, rounds: int) -> N
     }
     for name, question in questions.items():
         took = [seconds(question) for _ in range(rounds)]
-        print(f"  {name}: first {took[0] * 1e3:.0f} ms, then {statistics.median(took[1:] or took) * 1e3:.1f} ms", flush=True)
+        print(
+            f"  {name}: first {took[0] * 1e3:.0f} ms, then {statistics.median(took[1:] or took) * 1e3:.1f} ms",
+            flush=True,
+        )
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -142,7 +151,7 @@ def measure_indexes(conn: psycopg.Connection, rounds: int) -> None:
                 with conn.transaction(force_rollback=True):
                     if not is_there:
                         conn.execute(sql.SQL("DROP INDEX ops.{}").format(sql.Identifier(name)))
-                    found[is_there].append(seconds(lambda: [write(conn) for _ in range(WRITES)]) / WRITES * 1e6)
+                    found[is_there].append(seconds(partial(written, conn, write)) / WRITES * 1e6)
         with_it, without = (statistics.median(found[is_there]) for is_there in (True, False))
         print(
             f"  {name} ({size[0] / 1e6:,.0f} MB of {table}): {with_it:.0f} us a {what}, without it {without:.0f} us",
@@ -150,13 +159,16 @@ def measure_indexes(conn: psycopg.Connection, rounds: int) -> None:
         )
 
 
+def written(conn: psycopg.Connection, write: Callable[[psycopg.Connection], None]) -> None:
+    for _ in range(WRITES):
+        write(conn)
+
+
 def write_run(conn: psycopg.Connection) -> None:
     """Its row when it begins, and its end."""
     run_id = uuid4()
     who = Identity(run_id, "sync", "c", "vm1", "jobctl", 1, "0.1", "jobctl sync")
-    started_at = history.start(
-        conn, who, "", lock_key=1, fence=1, worker_pid=1, guard_backend_pid=1, lease_s=60
-    )
+    started_at = history.start(conn, who, "", lock_key=1, fence=1, worker_pid=1, guard_backend_pid=1, lease_s=60)
     report = ScopeReport("", COMPLETED, started_at, started_at, 1_000, counts={"projects": 5})
     history.finish(conn, run_id, report, dropped_log_lines=0)
 

@@ -10,8 +10,8 @@ from psycopg.types.json import Jsonb
 
 INSERT = """
 INSERT INTO ops.job_history (run_id, scope, job, correlation_id, status, degraded, exit_code, lock_key, fence, host,
-    os_user, supervisor_pid, worker_pid, guard_backend_pid, version, command, slot_at, started_at, heartbeat_at, lease_s,
-    finished_at, duration_ms, counts, metrics, error_class, error_message)
+    os_user, supervisor_pid, worker_pid, guard_backend_pid, version, command, slot_at, started_at, heartbeat_at,
+    lease_s, finished_at, duration_ms, counts, metrics, error_class, error_message)
 VALUES (%(run_id)s, %(scope)s, %(job)s, 'c', %(status)s, %(degraded)s, %(exit_code)s, %(lock_key)s, %(fence)s, 'vm1',
     'ops', 1, 2, %(guard_backend_pid)s, '0.1', 'jobctl', %(slot_at)s, %(started_at)s, %(heartbeat_at)s, 60,
     %(finished_at)s, %(duration_ms)s, %(counts)s, %(metrics)s, %(error_class)s, NULL)
@@ -88,7 +88,8 @@ SELECT pg_catalog.md5(n::text)::uuid, CASE WHEN n %% 10 < 6 THEN 'branch-' || n 
         WHEN n %% 10 = 8 THEN 'retry-failed' ELSE 'work' END,
     'c', s.status, false, CASE WHEN s.status = 'completed' THEN 0 ELSE 1 END, 'vm1', 'jobctl', 1, '0.1',
     'jobctl ingest-branch --scheduled', s.started_at, s.started_at, s.started_at + s.took, s.ms,
-    pg_catalog.jsonb_build_object('read', n %% 5000, 'inserted', n %% 300, 'updated', 7, 'unchanged', 12, 'rejected', 3),
+    pg_catalog.jsonb_build_object('read', n %% 5000, 'inserted', n %% 300, 'updated', 7, 'unchanged', 12,
+        'rejected', 3),
     CASE WHEN s.status = 'failed' THEN 'SourceError' END, CASE WHEN s.status = 'failed' THEN 'it cannot be read' END
 FROM (
     SELECT n, r.ms, r.ms * interval '1 ms' AS took,

@@ -1,7 +1,7 @@
 """What a run's row means, how its like went before, health and promises: the pure half of the monitor."""
 
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
@@ -15,7 +15,7 @@ from jobctl.monitor.runs.facts import Missed, Ran
 from jobctl.monitor.runs.health import Told
 from jobctl.monitor.runs.slo import Level, Promise, Tallies, Tally
 from jobctl.schedule.expression import parse
-from jobctl.settings_alerts import AlertSettings, read_alerts
+from jobctl.settings_alerts import AlertSettings, Severity, read_alerts
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -92,10 +92,12 @@ def test_durations_are_of_completed_runs_and_a_trend_shows_the_others_as_gaps() 
 # Health --------------------------------------------------------------------------------------------------------------
 
 
-def incident(severity: str = "critical", subject: str = "sync", condition: str = "run-failed", **more: object) -> Told:
+def incident(
+    severity: Severity = "critical", subject: str = "sync", condition: str = "run-failed", **more: Any
+) -> Told:
     alerts = {(condition, subject): Alert("t", NOW, NOW)}
-    made = Incident("cause", severity, "sync failed", (), "", NOW, NOW, timedelta(hours=6), alerts)  # pyright: ignore[reportArgumentType]
-    return Told(7, made._replace(**more), "ann")  # pyright: ignore[reportArgumentType]
+    made = Incident("cause", severity, "sync failed", (), "", NOW, NOW, timedelta(hours=6), alerts)
+    return Told(7, made._replace(**more), "ann")
 
 
 MISSED = Missed("sync", "", "vm9", NOW - timedelta(hours=1), "2026-06-01 11:00 UTC", 2, "nobody came", True)

@@ -84,7 +84,17 @@ def _print(found: "list[Level]", promised: "SloSettings") -> None:
     from jobctl.cli.status_views import table
 
     burns = tuple(f"burn {short(each)}" for each in (promised.burn_short_s, promised.burn_long_s))
-    made = table("promise", "target", "actual", "p95", "of", "budget left", *burns, "", right=("target", "actual", "p95", "of", "budget left", *burns))
+    made = table(
+        "promise",
+        "target",
+        "actual",
+        "p95",
+        "of",
+        "budget left",
+        *burns,
+        "",
+        right=("target", "actual", "p95", "of", "budget left", *burns),
+    )
     for level in found:
         promise = level.promise
         within = f" in {short(promise.limit_s)}" if promise.limit_s is not None else ""

@@ -105,9 +105,7 @@ def print_screen(glance: "Glance", settings: "Settings", *, every: bool) -> None
     console = Console(highlight=False)
     blocks = can_show_blocks(console.encoding)
     with suppress(OSError):
-        console.print(
-            status_views.screen(glance, settings.timezone, width=console.width, blocks=blocks, every=every)
-        )
+        console.print(status_views.screen(glance, settings.timezone, width=console.width, blocks=blocks, every=every))
 
 
 def can_show_blocks(encoding: str) -> bool:

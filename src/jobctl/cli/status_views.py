@@ -16,7 +16,7 @@ from jobctl.cli.sparkline import sparkline
 
 if TYPE_CHECKING:
     from jobctl.monitor.runs.facts import Missed
-    from jobctl.monitor.runs.glance import Glance, JobNow, RunningNow
+    from jobctl.monitor.runs.glance import BranchNow, Glance, JobNow, RunningNow
     from jobctl.monitor.runs.health import Health, Reason
 
 COLOURS: Final = {
@@ -63,7 +63,10 @@ def table(*columns: str, right: Sequence[str] = (), folds: str = "") -> Table:
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
     for name in columns:
         made.add_column(
-            name, justify="right" if name in right else "left", no_wrap=name != folds, overflow="fold" if name == folds else "ellipsis"
+            name,
+            justify="right" if name in right else "left",
+            no_wrap=name != folds,
+            overflow="fold" if name == folds else "ellipsis",
         )
     return made
 
@@ -95,8 +98,8 @@ def _jobs(glance: "Glance", clock: ZoneInfo, *, width: int, blocks: bool, every:
         return None
     missed = {(each.job, each.scope): each for each in glance.missed}
     wide = width >= WIDE
-    columns = ["job", "last", "ago", "next", "in a row", "p50/p95", *(["last runs"] if blocks else []), *(["host"] if wide else [])]
-    made = table(*columns, right=("ago", "next"))
+    more = [*(["last runs"] if blocks else []), *(["host"] if wide else [])]
+    made = table("job", "last", "ago", "next", "in a row", "p50/p95", *more, right=("ago", "next"))
     made.columns[0].min_width = 12
     for _, group in groupby(glance.jobs, key=lambda each: each.job):
         rows = [(each, each.state or ("paused" if each.pause else "")) for each in group]
@@ -226,12 +229,17 @@ def _branches(glance: "Glance") -> str:
     said = [f"{len(judged) - len(stale)} of {len(judged)} fresh" if judged else f"{len(glance.branches)} active"]
     if oldest is not None and not stale:
         said.append(f"the oldest was loaded {short(oldest)} ago")
-    said += [f"{each.branch} was loaded {short(each.age_s or 0)} ago, expected each {short(each.expected_freshness_s or 0)}" for each in stale[:SHOWN_STALE]]
+    said += [_stale(each) for each in stale[:SHOWN_STALE]]
     if len(stale) > SHOWN_STALE:
         said.append(f"and {len(stale) - SHOWN_STALE} more")
     if never:
         said.append(f"never loaded: {', '.join(never[:SHOWN_STALE])}")
     return "; ".join(said)
+
+
+def _stale(each: "BranchNow") -> str:
+    age, expected = short(each.age_s or 0), short(each.expected_freshness_s or 0)
+    return f"{each.branch} was loaded {age} ago, expected each {expected}"
 
 
 def _projects(glance: "Glance") -> str:
@@ -241,5 +249,7 @@ def _projects(glance: "Glance") -> str:
         said.append(f"the oldest was synced {short(projects.oldest_s)} ago")
     if projects.never_synced:
         said.append(f"{projects.never_synced:,} never")
-    said += [f"{count:,} {name}" for name, count in sorted(projects.outcomes.items()) if name not in ("ok", "unchanged")]
+    said += [
+        f"{count:,} {name}" for name, count in sorted(projects.outcomes.items()) if name not in ("ok", "unchanged")
+    ]
     return "; ".join(said)

@@ -69,7 +69,9 @@ class BranchNow(NamedTuple):
 
     @property
     def is_stale(self) -> bool:
-        return self.age_s is not None and self.expected_freshness_s is not None and self.age_s > self.expected_freshness_s
+        return (
+            self.age_s is not None and self.expected_freshness_s is not None and self.age_s > self.expected_freshness_s
+        )
 
 
 class ProjectsNow(NamedTuple):
@@ -150,7 +152,9 @@ def health_now(
 
 def incidents(conn: psycopg.Connection) -> list[Told]:
     acked_by = dict(conn.execute(ACKED_BY).fetchall())
-    return [Told(kept.incident_id, kept.incident, acked_by.get(kept.incident_id)) for kept in alerts.open_incidents(conn)]
+    return [
+        Told(kept.incident_id, kept.incident, acked_by.get(kept.incident_id)) for kept in alerts.open_incidents(conn)
+    ]
 
 
 def jobs_now(
@@ -165,7 +169,7 @@ def jobs_now(
     have_run = {place.job for place in places}
     runs_of = {(place.job, place.scope): place.runs for place in places}
     never = {(line.job, line.scope) for line in schedules if line.scope or line.job not in have_run}
-    runs_of |= {key: () for key in never - runs_of.keys()}
+    runs_of |= dict.fromkeys(never - runs_of.keys(), ())
     truth = {(run.job, run.scope): run.state for run in unfinished}  # the latest of each, if there are two
     is_missed = {(each.job, each.scope) for each in absent}
     found: list[JobNow] = []

@@ -23,7 +23,7 @@ CONDITION_OF: Final = {"dead": "run-failed", "frozen": "skips", "missed": "misse
 
 
 class Reason(NamedTuple):
-    """`code` is `incident`, `dead`, `frozen` or `missed`; `quiet` says who has taken it on, or until when it is silent."""
+    """`code` is `incident`, `dead`, `frozen` or `missed`; `quiet`: who has taken it on, or until when it is silent."""
 
     severity: Severity
     code: str

@@ -45,7 +45,7 @@ ORDER BY slot_at DESC LIMIT %(most)s
 """
 KNOWN = """
 SELECT s.job, s.scope, s.slot_at
-FROM pg_catalog.unnest(%(jobs)s::text[], %(scopes)s::text[], %(moments)s::timestamptz[]) AS g (job, scope, slot_at)
+FROM unnest(%(jobs)s::text[], %(scopes)s::text[], %(moments)s::timestamptz[]) AS g (job, scope, slot_at)
 JOIN ops.slots AS s ON s.job = g.job AND s.scope = g.scope AND s.slot_at = g.slot_at
 """
 
@@ -73,9 +73,7 @@ def standing(
     for (job, scope), slots in by_line.items():
         slot, is_judged = max(slots, key=lambda each: each[0].slot_at)
         moments = {each.slot_at for each, _ in slots}
-        found.append(
-            Missed(job, scope, slot.host, slot.slot_at, slot.slot_local, len(moments), slot.reason, is_judged)
-        )
+        found.append(Missed(job, scope, slot.host, slot.slot_at, slot.slot_local, len(moments), slot.reason, is_judged))
     return sorted(found, key=lambda each: each.slot_at, reverse=True)
 
 

@@ -1,7 +1,7 @@
 """Store of how each job went lately: its last runs by job and scope, read by the index of jobs and times.
 
-Which jobs and scopes there are is found by going from one to the next along that index, so a long history costs nothing:
-what is read grows with the number of jobs and scopes alone.
+Which jobs and scopes there are is found by going from one to the next along that index, so a long history costs
+nothing: what is read grows with the number of jobs and scopes alone.
 """
 
 from collections.abc import Sequence

@@ -11,7 +11,6 @@ from psycopg.rows import class_row
 
 from jobctl.monitor.runs.facts import Unfinished
 
-
 # A server that restarted gives its process numbers out anew, so a lock counts only for the newest fence drawn under it.
 UNFINISHED = """
 WITH held AS MATERIALIZED (

@@ -45,7 +45,8 @@ SELECT d.job, count(*), count(*) FILTER (WHERE d.is_bad),
 FROM (
     SELECT h.job, h.started_at, h.duration_ms, h.duration_ms > l.limit_ms AS is_bad
     FROM ops.job_history AS h CROSS JOIN LATERAL (
-        SELECT coalesce(%(limits)s::jsonb ->> (h.job || '/' || h.scope), %(limits)s::jsonb ->> h.job)::bigint AS limit_ms
+        SELECT coalesce(%(limits)s::jsonb ->> (h.job || '/' || h.scope), %(limits)s::jsonb ->> h.job)::bigint
+            AS limit_ms
     ) AS l
     WHERE h.started_at >= %(since)s AND h.started_at <= %(until)s AND h.status = 'completed' AND l.limit_ms > 0
 ) AS d
@@ -59,7 +60,8 @@ SELECT h.job, w.nth, sum((h.counts ->> (p.part ->> 'all'))::bigint)::float8,
 FROM ops.job_history AS h
 CROSS JOIN LATERAL (SELECT %(parts)s::jsonb -> h.job AS part) AS p
 JOIN pg_catalog.unnest(%(windows)s::timestamptz[]) WITH ORDINALITY AS w (since, nth) ON h.started_at >= w.since
-WHERE h.started_at >= %(since)s AND h.started_at <= %(until)s AND h.job = ANY (%(jobs)s) AND h.counts ? (p.part ->> 'all')
+WHERE h.started_at >= %(since)s AND h.started_at <= %(until)s AND h.job = ANY (%(jobs)s)
+  AND h.counts ? (p.part ->> 'all')
 GROUP BY h.job, w.nth
 """
 
@@ -88,7 +90,9 @@ def levels(
     now: datetime,
 ) -> list[Level]:
     """All of them, in the order of their kinds. A job's rhythm is that of its installed lines, else of the plan."""
-    windows = [now - timedelta(seconds=each) for each in (promised.window_s, promised.burn_long_s, promised.burn_short_s)]
+    windows = [
+        now - timedelta(seconds=each) for each in (promised.window_s, promised.burn_long_s, promised.burn_short_s)
+    ]
     parameters: dict[str, Any] = {
         "since": windows[0],
         "long": windows[1],
@@ -106,9 +110,7 @@ def levels(
     ]
 
 
-def rhythms(
-    schedules: Sequence[Schedule], plan: Sequence[JobSchedule], zone: str, now: datetime
-) -> dict[str, Rhythm]:
+def rhythms(schedules: Sequence[Schedule], plan: Sequence[JobSchedule], zone: str, now: datetime) -> dict[str, Rhythm]:
     """By job, and by `job/scope` where a line has a scope of its own."""
     found: dict[str, Rhythm] = {}
     lines = [(entry.job, "", entry.at.text, zone) for entry in plan]
@@ -161,7 +163,9 @@ def _counted(conn: psycopg.Connection, promised: SloSettings, parameters: Mappin
     none = (Tally(), Tally())
     of = {job: [rows.get((job, nth), none) for nth in (1, 2, 3)] for job in PARTS}
     return [
-        Level(Promise("sync completion", "sync", promised.sync_share, "projects"), Tallies(*(e[1] for e in of["sync"]))),
+        Level(
+            Promise("sync completion", "sync", promised.sync_share, "projects"), Tallies(*(e[1] for e in of["sync"]))
+        ),
         *(
             Level(Promise("errors", job, 1 - promised.error_share, unit), Tallies(*(each[0] for each in of[job])))
             for job, (_, _, unit) in PARTS.items()

@@ -1,8 +1,8 @@
 """Store of figures of a window of history: how many runs there were, how they ended, how long they took, what they did.
 
 One question reads each run of the window once, by the index of times, and counts in all, by job and by day. What is a
-bad run is said by the alerts' words (`BAD`, `ASKED_FOR`), a percentile is of the nearest rank, as theirs. The records of
-a run are the first of `RECORDS` that it counted.
+bad run is said by the alerts' words (`BAD`, `ASKED_FOR`), a percentile is of the nearest rank, as theirs. The records
+of a run are the first of `read`, `claimed`, `projects`, `requeued` that it counted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,12 @@ from jobctl.monitor.queue import stats as queue_stats
 from jobctl.monitor.queue.stats import Window
 
 PARTS: Final = 12  # of the window, for the trend
-RECORDS: Final = ("read", "claimed", "projects", "requeued")
 SHOWN_SLOW: Final = 20
 
 
 class Figures(NamedTuple):
     """Of all runs, of a job, or of a day. `failed` are those that ended badly; `interrupted` those that somebody ended
-    on purpose. Times are of completed runs. `trend_ms` are the medians of equal parts of the window, the oldest first."""
+    on purpose. Times are of completed runs. `trend_ms`: the medians of equal parts of the window, the oldest first."""
 
     name: str
     total: int
@@ -97,6 +96,7 @@ FROM runs AS r
 GROUP BY GROUPING SETS ((), (r.job), (r.day), (r.job, r.part))
 ORDER BY r.job, r.day, r.part
 """
+
 
 def statistics(
     conn: psycopg.Connection, *, since: datetime, until: datetime, zone: str, job: str | None = None
@@ -186,9 +186,7 @@ WHERE h.started_at >= %(since)s
 
 
 def failures_since(conn: psycopg.Connection, since: datetime) -> int:
-    row = conn.execute(
-        RECENT_FAILURES, {"since": since, "bad": sorted(BAD), "asked_for": sorted(ASKED_FOR)}
-    ).fetchone()
+    row = conn.execute(RECENT_FAILURES, {"since": since, "bad": sorted(BAD), "asked_for": sorted(ASKED_FOR)}).fetchone()
     return row[0] if row else 0
 
 
