@@ -43,7 +43,7 @@ from jobctl.settings_monitor import SloSettings
 
 WRITES = 2_000
 INDEXES = {
-    "job_history_by_time": ("ops.job_history", "run"),
+    "job_history_by_start": ("ops.job_history", "run"),
     "sync_events_by_job": ("ops.sync_events", "event"),
     "sync_events_bad": ("ops.sync_events", "event"),
 }

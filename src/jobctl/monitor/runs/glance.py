@@ -175,7 +175,7 @@ def jobs_now(
     found: list[JobNow] = []
     for (job, scope), runs in sorted(runs_of.items()):
         lines = [line for line in schedules if line.job == job and line.scope in ("", scope)]
-        state = truth.get((job, scope))
+        state: State | Literal["missed"] | None = truth.get((job, scope))
         if state is None and is_missed & {(job, ""), (job, scope)}:
             state = "missed"
         elif state is None and runs:

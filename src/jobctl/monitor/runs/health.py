@@ -68,7 +68,8 @@ def judge(
             text = f"{subject} missed {each.slot_local}{more} on {each.host}: {each.reason}"
             reasons += _of_state("missed", subject, text, each.slot_at, settings)
     reasons.sort(key=lambda reason: (-RANK[reason.severity], reason.since))
-    return Health(max((each.severity for each in reasons), key=RANK.__getitem__, default="healthy"), tuple(reasons))
+    status: Status = reasons[0].severity if reasons else "healthy"
+    return Health(status, tuple(reasons))
 
 
 def _of_incident(told: Told, now: datetime) -> Reason:

@@ -36,6 +36,8 @@ class _Row(NamedTuple):
     error_message: str | None
 
 
+# Job and scope are compared as they are so that only the index of jobs gives this order. By the index of times the
+# planner would look for the last runs of a job that is no more among a year of others'.
 LAST_RUNS = """
 WITH RECURSIVE places AS (
     (SELECT h.job, h.scope, 1 AS nth FROM ops.job_history AS h ORDER BY h.job, h.scope LIMIT 1)
@@ -50,8 +52,9 @@ SELECT p.job, p.scope, r.run_id, r.status, r.degraded, r.exit_code, r.host, r.ve
 FROM places AS p CROSS JOIN LATERAL (
     SELECT h.run_id, h.status, h.degraded, h.exit_code, h.host, h.version, h.slot_at, h.started_at, h.finished_at,
         h.duration_ms, h.error_class, left(h.error_message, %(message)s) AS error_message
-    FROM ops.job_history AS h WHERE h.job = p.job AND h.scope = p.scope
-    ORDER BY h.started_at DESC LIMIT %(runs)s
+    FROM ops.job_history AS h
+    WHERE (h.job, h.scope) >= (p.job, p.scope) AND (h.job, h.scope) <= (p.job, p.scope)
+    ORDER BY h.job, h.scope, h.started_at DESC LIMIT %(runs)s
 ) AS r
 ORDER BY p.job, p.scope, r.started_at DESC, r.run_id
 """

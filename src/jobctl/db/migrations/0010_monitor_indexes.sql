@@ -2,10 +2,9 @@
 -- squawk-ignore-file ban-concurrent-index-creation-in-transaction
 -- What the monitor asks of a long history: figures of a window of time, and events by job and by level.
 
--- What is counted of a run stands in the index; only its records are read from the row.
-DROP INDEX CONCURRENTLY IF EXISTS ops.job_history_by_time;
+DROP INDEX CONCURRENTLY IF EXISTS ops.job_history_by_start;
 -- jobctl: next statement
-CREATE INDEX CONCURRENTLY IF NOT EXISTS job_history_by_time ON ops.job_history (started_at);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS job_history_by_start ON ops.job_history (started_at, run_id, scope);
 -- jobctl: next statement
 DROP INDEX CONCURRENTLY IF EXISTS ops.sync_events_by_job;
 -- jobctl: next statement
