@@ -28,7 +28,8 @@ COLOURS: Final = {
 }
 WELL: Final = frozenset({"completed", "skipped", "running", "pending", "paused", ""})
 SHOWN_REASONS, SHOWN_SCOPES, SHOWN_RUNS, SHOWN_STALE = 10, 6, 10, 5
-WIDE: Final = 100
+WIDE: Final = 120
+NARROWEST_NAME, WIDTH_OF_REST, WIDTH_OF_REST_WIDE = 12, 59, 102
 
 
 def screen(glance: "Glance", zone: str, *, width: int, blocks: bool = True, every: bool = False) -> Group:
@@ -45,7 +46,7 @@ def screen(glance: "Glance", zone: str, *, width: int, blocks: bool = True, ever
     else:
         parts.append(Text("Nothing has run yet, and nothing is installed that would: jobctl schedule install --help"))
     if glance.running:
-        parts += ["", _running(glance.running, glance.as_of, clock)]
+        parts += ["", _running(glance.running, glance.as_of, clock, wide=width >= WIDE)]
     parts += ["", _facts(glance)]
     return Group(*parts)
 
@@ -82,10 +83,10 @@ def _reason(reason: "Reason", as_of: datetime) -> RenderableType:
     line = Table.grid(padding=(0, 1, 0, 0))
     line.add_column(no_wrap=True)
     line.add_column(overflow="fold")
-    ago = short((as_of - reason.since).total_seconds())
     number = f"incident {reason.incident_id}, " if reason.incident_id is not None else ""
-    quiet = f"; {reason.quiet}" if reason.quiet else ""
-    line.add_row(word(f"  {reason.severity}"), Text(printable(f"{reason.text} ({number}for {ago}{quiet})")))
+    about = f"{number}for {short((as_of - reason.since).total_seconds())}"
+    about += f"; {reason.quiet}" if reason.quiet else ""
+    line.add_row(word(f"  {reason.severity}"), Text(printable(f"{reason.text} ({about})")))
     line.columns[0].style = COLOURS[reason.severity]
     return line
 
@@ -100,19 +101,21 @@ def _jobs(glance: "Glance", clock: ZoneInfo, *, width: int, blocks: bool, every:
     wide = width >= WIDE
     more = [*(["last runs"] if blocks else []), *(["host"] if wide else [])]
     made = table("job", "last", "ago", "next", "in a row", "p50/p95", *more, right=("ago", "next"))
-    made.columns[0].min_width = 12
-    for _, group in groupby(glance.jobs, key=lambda each: each.job):
+    made.columns[0].max_width = max(NARROWEST_NAME, width - (WIDTH_OF_REST_WIDE if wide else WIDTH_OF_REST))
+    for job, group in groupby(glance.jobs, key=lambda each: each.job):
         rows = [(each, each.state or ("paused" if each.pause else "")) for each in group]
         ailing = [row for row in rows if row[1] not in WELL]
         shown = rows if every or len(rows) <= SHOWN_SCOPES else ailing[:SHOWN_SCOPES]
-        for job, state in shown:
-            made.add_row(*_job(job, state, missed, glance.as_of, clock, blocks=blocks, wide=wide))
-        if len(shown) < len(rows):
-            made.add_row(*_rest(rows, len(shown), len(ailing), glance.as_of, blocks=blocks, wide=wide))
+        if len(rows) > 1:
+            made.add_row(*_whole_job(job, rows, len(shown), len(ailing), glance.as_of))
+        for each, state in shown:
+            name = f"  {each.scope or '(whole)'}" if len(rows) > 1 else f"{job} {each.scope}".strip()
+            made.add_row(*_job(name, each, state, missed, glance.as_of, clock, blocks=blocks, wide=wide))
     return made
 
 
 def _job(
+    name: str,
     job: "JobNow",
     state: str,
     missed: "dict[tuple[str, str], Missed]",
@@ -124,7 +127,7 @@ def _job(
 ) -> Iterator[Text]:
     slot = (missed.get((job.job, job.scope)) or missed.get((job.job, ""))) if state == "missed" else None
     since = slot.slot_at if slot is not None else job.last.started_at if job.last is not None else None
-    yield Text(printable(f"{job.job} {job.scope}".strip()))
+    yield Text(printable(name))
     yield word(state or "never")
     yield Text(short((as_of - since).total_seconds()) if since is not None else "")
     yield Text("paused", style="yellow") if job.pause else Text(_next(job.next_at, as_of, clock, wide=wide))
@@ -152,25 +155,22 @@ def _streak(job: "JobNow") -> Text:
     return Text(said, style="" if job.streak.outcome == "good" else "red")
 
 
-def _rest(
-    rows: "Sequence[tuple[JobNow, str]]", shown: int, ailing: int, as_of: datetime, *, blocks: bool, wide: bool
-) -> list[Text]:
-    """The scopes that have no line of their own."""
-    job, count = rows[0][0].job, len(rows) - shown
+def _whole_job(job: str, rows: "Sequence[tuple[JobNow, str]]", shown: int, ailing: int, as_of: datetime) -> list[Text]:
+    """A job of several scopes: how many have no line of their own, and how they are."""
+    hidden = len(rows) - shown
+    said = f"{hidden} all well" if ailing <= shown else f"{hidden} more"
     last = max((each.last.started_at for each, _ in rows if each.last is not None), default=None)
     next_at = min((each.next_at for each, _ in rows if each.next_at is not None), default=None)
-    said = "all well" if ailing <= shown else f"{ailing - shown} not well"
-    cells = [f"{job}: {count} {'more' if shown else 'scopes'}", said]
-    cells += [short((as_of - last).total_seconds()) if last is not None else ""]
-    cells += [f"in {short((next_at - as_of).total_seconds())}" if next_at is not None else "", "", ""]
-    return [Text(cell) for cell in (*cells, *([""] if blocks else []), *([""] if wide else []))]
+    cells = [job, said if hidden else "", short((as_of - last).total_seconds()) if last is not None else ""]
+    cells.append(f"in {short((next_at - as_of).total_seconds())}" if next_at is not None else "")
+    return [Text(cell) for cell in cells]
 
 
 # What runs, and the rest ---------------------------------------------------------------------------------------------
 
 
-def _running(running: "Sequence[RunningNow]", as_of: datetime, clock: ZoneInfo) -> Table:
-    made = table("running now", "", "for", "ends", "done so far", "where", right=("for",), folds="done so far")
+def _running(running: "Sequence[RunningNow]", as_of: datetime, clock: ZoneInfo, *, wide: bool) -> Table:
+    made = table("running now", "", "for", "ends", "done so far", "where", right=("for",))
     for now in running:
         run = now.run
         made.add_row(
@@ -178,8 +178,12 @@ def _running(running: "Sequence[RunningNow]", as_of: datetime, clock: ZoneInfo) 
             word(run.state),
             Text(short(run.elapsed_s)),
             Text(_end(now, as_of, clock)),
-            Text(", ".join(f"{name} {count:,}" for name, count in list((run.progress or {}).items()) if count)),
-            Text(printable(f"{run.host} pid {run.worker_pid}")),
+            Text(
+                ", ".join(
+                    [f"{name} {count:,}" for name, count in (run.progress or {}).items() if count][: 4 if wide else 1]
+                )
+            ),
+            Text(printable(f"{run.host} pid {run.worker_pid}" if wide else run.host)),
         )
     return made
 

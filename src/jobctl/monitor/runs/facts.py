@@ -43,9 +43,9 @@ class Unfinished(NamedTuple):
     def why(self) -> str:
         """The evidence, in words; empty for one that just runs."""
         if self.state == "dead":
-            return f"its lock is free: it ended without a word, last heard {self.silent_s:.0f} s ago"
+            return f"its lock is free, and it was last heard {self.silent_s:.0f} s ago"
         if self.state == "frozen":
-            return f"it holds its lock and has been silent for {self.silent_s:.0f} s: stopped, or cut off"
+            return f"it has its lock and has been silent for {self.silent_s:.0f} s"
         return ""
 
 

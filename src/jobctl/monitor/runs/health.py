@@ -59,8 +59,9 @@ def judge(
     reasons = [_of_incident(told, now) for told in incidents]
     for run in unfinished:
         if run.state in CONDITION_OF:
-            subject, text = subject_of(run.job, run.scope), f"run {run.run_id} on {run.host}: {run.why}"
-            reasons += _of_state(run.state, subject, f"{subject} is {run.state}: {text}", run.heartbeat_at, settings)
+            subject = subject_of(run.job, run.scope)
+            text = f"{subject} is {run.state} on {run.host}: {run.why}; run {run.run_id}"
+            reasons += _of_state(run.state, subject, text, run.heartbeat_at, settings)
     for each in missed:
         subject = subject_of(each.job, each.scope)
         if (CONDITION_OF["missed"], subject) not in firing:
