@@ -72,7 +72,8 @@ def runs(text: str) -> list[Ran]:
         ("", Streak(None, 0, False)),
         ("ssa", Streak(None, 0, False)),
         ("cccf", Streak("good", 3, False)),
-        ("scsac", Streak("good", 2, True)),
+        ("scsac", Streak("good", 2, False)),
+        ("c" * 49 + "s", Streak("good", 49, True)),
         ("fkc", Streak("bad", 2, False)),
     ],
 )

@@ -81,38 +81,31 @@ def _print(found: "list[Level]", promised: "SloSettings") -> None:
     from jobctl.cli.render import printable
     from jobctl.cli.spans import short, short_ms
     from jobctl.cli.stats_views import percent
-    from jobctl.cli.status_views import table
+    from jobctl.cli.status_views import WIDE, table
+    from jobctl.durations import format_duration
 
+    console = Console(highlight=False)
+    wide = console.width >= WIDE
     burns = tuple(f"burn {short(each)}" for each in (promised.burn_short_s, promised.burn_long_s))
-    made = table(
-        "promise",
-        "target",
-        "actual",
-        "p95",
-        "of",
-        "budget left",
-        *burns,
-        "",
-        right=("target", "actual", "p95", "of", "budget left", *burns),
-    )
+    right = ("target", "actual", *(("p95", "of") if wide else ()), "left", *burns)
+    made = table("promise", *right, "", right=right)
     for level in found:
         promise = level.promise
-        within = f" in {short(promise.limit_s)}" if promise.limit_s is not None else ""
+        within = f" in {format_duration(promise.limit_s)}" if promise.limit_s is not None else ""
+        more = (short_ms(level.p95_ms), _whole(level.tallies.whole, promise.unit)) if wide else ()
+        cells = (percent(promise.share) + within, percent(level.actual), *more, _left(level.budget_left))
         made.add_row(
             Text(printable(f"{promise.name} {promise.subject}".strip())),
-            Text(percent(promise.share) + within),
-            Text(percent(level.actual)),
-            Text(short_ms(level.p95_ms)),
-            Text(_whole(level.tallies.whole, promise.unit)),
-            Text("" if level.budget_left is None else f"{level.budget_left:.0%}"),
-            Text(_burn(level.burn_short)),
-            Text(_burn(level.burn_long)),
+            *(Text(cell) for cell in (*cells, _burn(level.burn_short), _burn(level.burn_long))),
             Text(level.state, style=COLOURS[level.state]),
         )
     with suppress(OSError):
-        console = Console(highlight=False)
         console.print(Text(f"Over {short(promised.window_s)}; a burn rate of 1 spends the budget in just that time."))
         console.print(made)
+
+
+def _left(share: float | None) -> str:
+    return "" if share is None else "spent" if share < 0 else f"{share:.0%}"
 
 
 def _whole(tally: "Tally", unit: str) -> str:

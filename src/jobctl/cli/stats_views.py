@@ -10,7 +10,7 @@ from rich.text import Text
 
 from jobctl.cli import status_views
 from jobctl.cli.render import printable
-from jobctl.cli.spans import short, short_ms
+from jobctl.cli.spans import short_ms
 from jobctl.cli.sparkline import sparkline
 from jobctl.cli.status_command import can_show_blocks
 
@@ -23,39 +23,51 @@ WORTH_A_LOOK = 0.95
 
 def show(found: "Found", zone: str) -> None:
     console = Console(highlight=False)
+    wide = console.width >= status_views.WIDE
     blocks = can_show_blocks(console.encoding) and found.by == "job"
-    counted, clock = found.statistics, ZoneInfo(zone)
-    since, until = (f"{at.astimezone(clock):%Y-%m-%d %H:%M}" for at in (counted.since, counted.until))
+    counted = found.statistics
+    since = f"{counted.since.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
     head = Text.assemble(
         status_views.word(found.health.status),
-        f"  {since} to {until} {zone}: {counted.total.total:,} runs, {found.running} running now, "
-        f"{found.recent_failures:,} failed in the last day",
+        f"  {counted.total.total:,} runs since {since}; {found.running} running; "
+        f"{found.recent_failures:,} bad in the last day",
     )
-    right = ("runs", "ok", "bad", "skip", "good", "avg", "p50", "p95", "p99", "records")
-    made = status_views.table(found.by, *right, *(["trend"] if blocks else []), right=right)
+    right = (
+        "runs",
+        *(("ok",) if wide else ()),
+        "bad",
+        *(("skip",) if wide else ()),
+        "good",
+        "avg",
+        "p50/95/99",
+        "records",
+    )
+    made = status_views.table(found.by, *right, *(["trend"] if blocks else []), right=right, gap=2 if wide else 1)
     for each in found.items:
-        made.add_row(*_cells(each, blocks=blocks))
+        made.add_row(*_cells(each, blocks=blocks, wide=wide))
     if len(found.items) > 1 and found.by != "type":
-        made.add_row(*_cells(counted.total._replace(name="all"), blocks=blocks), style="bold")
+        made.add_row(*_cells(counted.total._replace(name="all"), blocks=blocks, wide=wide), style="bold")
     with suppress(OSError):
         console.print(head)
-        console.print(made if found.items else Text("Nothing ended in this time."))
+        console.print(made if found.items else Text("Nothing began in this time."))
         for slow in found.slow:
             name = f"{slow.job} {slow.scope}".strip()
             said = f"{slow.runs:,} {'run' if slow.runs == 1 else 'runs'} took longer than {short_ms(slow.limit_ms)}"
             console.print(Text(printable(f"slow: {name}: {said}, the longest {short_ms(slow.longest_ms)}")))
 
 
-def _cells(each: "Figures", *, blocks: bool) -> Iterator[Text]:
+def _cells(each: "Figures", *, blocks: bool, wide: bool) -> Iterator[Text]:
     rate = each.success_rate
     yield Text(printable(each.name))
     yield Text(f"{each.total:,}")
-    yield Text(f"{each.completed:,}")
+    if wide:
+        yield Text(f"{each.completed:,}")
     yield Text(f"{each.failed:,}", style="red" if each.failed else "")
-    yield Text(f"{each.skipped:,}")
+    if wide:
+        yield Text(f"{each.skipped:,}")
     yield Text(percent(rate), style="red" if rate is not None and rate < WORTH_A_LOOK else "")
-    for value in (each.avg_ms, each.p50_ms, each.p95_ms, each.p99_ms):
-        yield Text("" if value is None else short(value / 1_000))
+    yield Text(short_ms(each.avg_ms))
+    yield Text("" if each.p50_ms is None else "/".join(map(short_ms, (each.p50_ms, each.p95_ms, each.p99_ms))))
     yield Text(f"{each.records:,}" if each.records else "")
     if blocks:
         yield Text(sparkline(each.trend_ms))

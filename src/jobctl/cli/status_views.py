@@ -59,9 +59,9 @@ def word(state: str) -> Text:
     return Text(state, style=COLOURS.get(state, ""))
 
 
-def table(*columns: str, right: Sequence[str] = (), folds: str = "") -> Table:
+def table(*columns: str, right: Sequence[str] = (), folds: str | None = None, gap: int = 2) -> Table:
     """Without lines, so that a screen holds much; only the column `folds` may break."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    made = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold", show_edge=False)
     for name in columns:
         made.add_column(
             name,
@@ -150,7 +150,7 @@ def _next(at: datetime | None, as_of: datetime, clock: ZoneInfo, *, wide: bool) 
 def _streak(job: "JobNow") -> Text:
     if job.streak.outcome is None:
         return Text("")
-    more = "+" if job.streak.is_more and job.streak.length > 1 else ""
+    more = "+" if job.streak.is_more else ""
     said = f"{job.streak.length}{more} {'ok' if job.streak.outcome == 'good' else 'bad'}"
     return Text(said, style="" if job.streak.outcome == "good" else "red")
 

@@ -10,12 +10,13 @@ from typing import Literal, NamedTuple
 from jobctl.alerts.conditions import ended_badly, percentile
 from jobctl.monitor.runs.facts import Ran
 
+MOST_RUNS = 50  # that are looked at: as many as the alerts judge by
 SHOWN_RUNS = 20
 
 
 class Streak(NamedTuple):
-    """How many of the last runs ended alike in a row; `is_more`: all that were looked at did. Skipped ones, and those
-    that somebody ended on purpose, do not count."""
+    """How many of the last runs ended alike in a row; `is_more`: all that were looked at did, and there are more.
+    Skipped ones, and those that somebody ended on purpose, do not count."""
 
     outcome: Literal["good", "bad"] | None
     length: int
@@ -42,7 +43,7 @@ def streak(runs: Sequence[Ran]) -> Streak:
     if not judged:
         return Streak(None, 0, False)
     length = next((nth for nth, bad in enumerate(judged) if bad != judged[0]), len(judged))
-    return Streak("bad" if judged[0] else "good", length, length == len(judged))
+    return Streak("bad" if judged[0] else "good", length, length == len(judged) and len(runs) >= MOST_RUNS)
 
 
 def durations(runs: Sequence[Ran]) -> Durations:

@@ -12,10 +12,10 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import class_row
 
+from jobctl.monitor.runs.course import MOST_RUNS
 from jobctl.monitor.runs.facts import Place, Ran
 
 MOST_PLACES = 2_000
-MOST_RUNS = 50  # as many as the alerts judge by
 SHOWN_MESSAGE = 300
 
 
