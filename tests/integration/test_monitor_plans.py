@@ -45,8 +45,8 @@ def test_no_question_reads_a_large_table_whole(conn: psycopg.Connection) -> None
     day = now - timedelta(days=1)
     month = RUNS * 31 // 365
 
-    def page(**asked: Any) -> Callable[[], object]:
-        return lambda: events.page(conn, **{"since": now - timedelta(days=30), **asked})
+    def page(*, since: datetime = now - timedelta(days=30), **asked: Any) -> Callable[[], object]:
+        return lambda: events.page(conn, since=since, **asked)
 
     def figures() -> object:
         return statistics.statistics(conn, since=now - timedelta(days=30), until=now, zone="UTC")

@@ -12,10 +12,9 @@ from jobctl.cli import status_views
 from jobctl.cli.render import printable
 from jobctl.cli.spans import short_ms
 from jobctl.cli.sparkline import sparkline
-from jobctl.cli.status_command import can_show_blocks
 
 if TYPE_CHECKING:
-    from jobctl.cli.stats_command import Found
+    from jobctl.cli.stats_figures import Found
     from jobctl.monitor.runs.statistics import Figures
 
 WORTH_A_LOOK = 0.95
@@ -24,7 +23,7 @@ WORTH_A_LOOK = 0.95
 def show(found: "Found", zone: str) -> None:
     console = Console(highlight=False)
     wide = console.width >= status_views.WIDE
-    blocks = can_show_blocks(console.encoding) and found.by == "job"
+    blocks = status_views.can_show_blocks(console.encoding) and found.by == "job"
     counted = found.statistics
     since = f"{counted.since.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
     head = Text.assemble(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from jobctl import clock
 from jobctl.cli import render
 from jobctl.cli.spans import short
-from jobctl.cli.status_command import error_text
+from jobctl.cli.status_look import error_text
 from jobctl.cli.status_object import away_json
 
 if TYPE_CHECKING:

@@ -8,8 +8,6 @@ import typer
 from jobctl.cli.options import JsonOption
 
 if TYPE_CHECKING:
-    from jobctl.db.connection import Database
-    from jobctl.errors import JobctlError
     from jobctl.monitor.runs.glance import Glance
     from jobctl.settings import Settings
 
@@ -21,7 +19,6 @@ EXAMPLE = """Examples:\n
   jobctl status --json | jq .health
 """
 FAIL_ON = ("critical", "warning", "never")
-LIMITS_MS = (2_000, 10_000, 15_000)
 
 
 def status(
@@ -55,6 +52,8 @@ def status(
 
         watch_it(settings, every_s=every_s, every=all_scopes)
         return
+    from jobctl.cli.status_look import look
+
     try:
         glance = look(settings, session.open_database(settings))
     except DatabaseUnavailable as away:
@@ -79,22 +78,6 @@ def exit_code(health: str, fail_on: str) -> int:
     return EXIT_FAILED if health in fails else EXIT_DONE
 
 
-def look(settings: "Settings", database: "Database") -> "Glance":
-    """Raises DatabaseUnavailable, also when the server goes away in the middle."""
-    import socket
-
-    from jobctl import clock
-    from jobctl.db.connection import Limits
-    from jobctl.db.sqlstate import translated
-    from jobctl.monitor.runs import glance
-
-    conditions = settings.alert_settings.conditions
-    with translated(), database.connect(purpose="status") as conn:
-        conn.read_only = True
-        with database.transaction(conn, limits=Limits(*LIMITS_MS)):
-            return glance.gather(conn, conditions, host=socket.gethostname(), now=clock.utc_now())
-
-
 def print_screen(glance: "Glance", settings: "Settings", *, every: bool) -> None:
     from contextlib import suppress
 
@@ -103,20 +86,9 @@ def print_screen(glance: "Glance", settings: "Settings", *, every: bool) -> None
     from jobctl.cli import status_views
 
     console = Console(highlight=False)
-    blocks = can_show_blocks(console.encoding)
+    blocks = status_views.can_show_blocks(console.encoding)
     with suppress(OSError):
         console.print(status_views.screen(glance, settings.timezone, width=console.width, blocks=blocks, every=every))
-
-
-def can_show_blocks(encoding: str) -> bool:
-    return encoding.lower().startswith("utf")
-
-
-def error_text(error: "JobctlError") -> str:
-    from jobctl.cli.render import one_line
-    from jobctl.cli.session import redactor
-
-    return redactor().text(one_line(error.message))
 
 
 def _seconds(every: str) -> float:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from jobctl.monitor.runs.glance import state_of
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def as_json(glance: "Glance") -> dict[str, Any]:
-    truth = {(now.run.run_id, now.run.scope): now.run.state for now in glance.running}
+    truth: dict[tuple[UUID, str], State] = {(now.run.run_id, now.run.scope): now.run.state for now in glance.running}
     return {
         "as_of": glance.as_of,
         "health": health_json(glance.health),

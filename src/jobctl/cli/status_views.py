@@ -17,7 +17,7 @@ from jobctl.cli.sparkline import sparkline
 if TYPE_CHECKING:
     from jobctl.monitor.runs.facts import Missed
     from jobctl.monitor.runs.glance import BranchNow, Glance, JobNow, RunningNow
-    from jobctl.monitor.runs.health import Health, Reason
+    from jobctl.monitor.runs.health import Reason
 
 COLOURS: Final = {
     **dict.fromkeys(("healthy", "completed"), "green"),
@@ -51,8 +51,8 @@ def screen(glance: "Glance", zone: str, *, width: int, blocks: bool = True, ever
     return Group(*parts)
 
 
-def plain_health(health: "Health") -> str:
-    return f"{health.status}: {health.reasons[0].text}" if health.reasons else health.status
+def can_show_blocks(encoding: str) -> bool:
+    return encoding.lower().startswith("utf")
 
 
 def word(state: str) -> Text:

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from jobctl.cli import session, status_away, status_views
-from jobctl.cli.status_command import can_show_blocks, error_text, look
+from jobctl.cli.status_look import error_text, look
 from jobctl.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def watch(settings: "Settings", *, every_s: float, every: bool) -> None:
 
 
 def _screen(settings: "Settings", database: "Database", console: Console, *, every: bool) -> RenderableType:
-    blocks = can_show_blocks(console.encoding)
+    blocks = status_views.can_show_blocks(console.encoding)
     glance = look(settings, database)
     return status_views.screen(glance, settings.timezone, width=console.width, blocks=blocks, every=every)
 

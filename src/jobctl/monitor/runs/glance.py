@@ -170,7 +170,7 @@ def jobs_now(
     runs_of = {(place.job, place.scope): place.runs for place in places}
     never = {(line.job, line.scope) for line in schedules if line.scope or line.job not in have_run}
     runs_of |= dict.fromkeys(never - runs_of.keys(), ())
-    truth = {(run.job, run.scope): run.state for run in unfinished}  # the latest of each, if there are two
+    truth: dict[tuple[str, str], State] = {(run.job, run.scope): run.state for run in unfinished}  # the latest of each
     is_missed = {(each.job, each.scope) for each in absent}
     found: list[JobNow] = []
     for (job, scope), runs in sorted(runs_of.items()):
