@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from bench_history import make_event, make_run
 from bench_postgres import wait_for
 from bench_runs import SHORT_LIMITS, Base, Ended, NewRunner, Runner, Started
 from bench_source import Source
@@ -111,6 +112,33 @@ def test_while_the_database_is_away_it_says_so_and_tells_what_this_host_knows(ru
     assert screen.exit_code == 75
     assert screen.stderr.startswith(b"jobctl: PostgreSQL cannot be reached") and screen.stderr.count(b"\n") == 1
     assert b"1 runs wait here" in screen.stdout
+
+
+def test_figures_promises_and_events_for_a_person_and_a_program(base: Base, runner: Runner) -> None:
+    now = datetime.now(UTC)
+    for hours_ago, status in ((3, "completed"), (2, "failed"), (1, "completed")):
+        make_run(base.conn, now - timedelta(hours=hours_ago), status=status, took_s=400, counts={"projects": 1_000})
+    first, second = (make_event(base.conn, now, level=level, event="page_lost") for level in ("warning", "error"))
+    make_event(base.conn, now)
+    found = told(asked(runner, "stats", "--json"))
+    assert found["statistics"]["sync"]["successRate"] == pytest.approx(2 / 3)
+    assert found["summary"]["recentFailures"] == 1
+    for words in (("stats",), ("stats", "--by", "day"), ("stats", "--by", "type")):
+        screen = asked(runner, *words)
+        assert (screen.exit_code, screen.stderr) == (0, b""), screen.said
+        assert max(map(len, screen.stdout.decode().splitlines())) <= 80
+        assert b"3 runs since" in screen.stdout and b"2 runs took longer than 5m" in screen.stdout
+    assert {each["name"] for each in told(asked(runner, "slo", "--json"))["items"] if each["state"] == "missed"} == {
+        "success", "duration",
+    }  # fmt: skip
+    screen = asked(runner, "slo", "--fail")
+    assert screen.exit_code == 1 and b"missed" in screen.stdout
+    page = told(asked(runner, "events", "--level", "warning", "--limit", "1", "--json"))
+    assert ([each["event_id"] for each in page["items"]], page["next"]) == ([second], second)
+    page = told(asked(runner, "events", "--level", "warning", "--cursor", str(second), "--json"))
+    assert ([each["event_id"] for each in page["items"]], page["next"]) == ([first], None)
+    screen = asked(runner, "events", "--limit", "2")
+    assert b"page_lost" in screen.stdout and screen.stderr == b"More: add --cursor %d\n" % second
 
 
 @pytest.mark.parametrize(
