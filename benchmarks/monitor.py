@@ -19,6 +19,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 import psycopg
@@ -32,7 +33,7 @@ from bench_history import make_many
 from jobctl.db.address import to_url
 from jobctl.db.connection import Database
 from jobctl.db.migrate import migrate
-from jobctl.monitor.runs import events, glance, slo_facts
+from jobctl.monitor.runs import events, faults, glance, slo_facts
 from jobctl.monitor.runs import statistics as figures
 from jobctl.runtime import history
 from jobctl.runtime.history import Identity
@@ -78,6 +79,7 @@ def main() -> None:
 
 
 def measure_processes(long_dsn: str, empty_dsn: str, rounds: int) -> None:
+    """The first round, which warms the caches, does not count."""
     took: dict[str, list[float]] = {}
     for _ in range(rounds + 1):
         for name, dsn, words in (
@@ -117,24 +119,37 @@ def measure_questions(conn: psycopg.Connection, now: datetime, rounds: int) -> N
         "glance": lambda: glance.gather(conn, AlertSettings().conditions, host="vm1", now=now),
         "statistics of 90 days": lambda: figures.statistics(conn, since=since(90), until=now, zone="UTC"),
         "statistics of 7 days": lambda: figures.statistics(conn, since=since(7), until=now, zone="UTC"),
-        "slow runs of 90 days": lambda: figures.slow(conn, since=since(90), until=now, default_s=300, limits_s={}),
+        "slow runs of 90 days": lambda: faults.slow(conn, since=since(90), until=now, default_s=300, limits_s={}),
         "promises over 30 days": lambda: slo_facts.levels(conn, SloSettings(), (), PLAN, "UTC", now),
         "events of a day": lambda: events.page(conn, since=since(1)),
         "events of a job, 30 days": lambda: events.page(conn, since=since(30), job="report"),
         "errors of a job, 30 days": lambda: events.page(conn, since=since(30), job="sync", level="error"),
     }
     for name, question in questions.items():
-        took = [seconds(question) for _ in range(rounds)]
+        spent = [cost(conn, question) for _ in range(rounds)]
         print(
-            f"  {name}: first {took[0] * 1e3:.0f} ms, then {statistics.median(took[1:] or took) * 1e3:.1f} ms",
+            f"  {name}: first {spent[0].s * 1e3:.0f} ms, then {statistics.median(each.s for each in spent) * 1e3:.0f} ms, "
+            f"of which the server's processor {statistics.median(each.cpu_s for each in spent) * 1e3:.0f} ms",
             flush=True,
         )
 
 
-def seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
+class Cost(NamedTuple):
+    """`cpu_s` is the processor time of the server's side, which tells more where other work runs beside."""
+
+    s: float
+    cpu_s: float
+
+
+def cost(conn: psycopg.Connection, work: Callable[[], object]) -> Cost:
+    started, began_with = time.perf_counter(), cpu_s(conn.info.backend_pid)
     work()
-    return time.perf_counter() - started
+    return Cost(time.perf_counter() - started, cpu_s(conn.info.backend_pid) - began_with)
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(field) for field in fields[11:13]) / os.sysconf("SC_CLK_TCK")
 
 
 def measure_indexes(conn: psycopg.Connection, rounds: int) -> None:
@@ -145,18 +160,20 @@ def measure_indexes(conn: psycopg.Connection, rounds: int) -> None:
         made = conn.execute("SELECT pg_catalog.pg_get_indexdef(%s::regclass)", (f"ops.{name}",)).fetchone()
         size = conn.execute("SELECT pg_catalog.pg_relation_size(%s::regclass)", (f"ops.{name}",)).fetchone()
         assert made is not None and size is not None
-        found: dict[bool, list[float]] = {True: [], False: []}
+        found: dict[bool, list[Cost]] = {True: [], False: []}
         for _ in range(rounds):
             for is_there in (True, False):
                 with conn.transaction(force_rollback=True):
                     if not is_there:
                         conn.execute(sql.SQL("DROP INDEX ops.{}").format(sql.Identifier(name)))
-                    found[is_there].append(seconds(partial(written, conn, write)) / WRITES * 1e6)
-        with_it, without = (statistics.median(found[is_there]) for is_there in (True, False))
-        print(
-            f"  {name} ({size[0] / 1e6:,.0f} MB of {table}): {with_it:.0f} us a {what}, without it {without:.0f} us",
-            flush=True,
+                    found[is_there].append(cost(conn, partial(written, conn, write)))
+        told = (
+            f"{statistics.median(each.s for each in of) / WRITES * 1e6:.0f} us (processor "
+            f"{statistics.median(each.cpu_s for each in of) / WRITES * 1e6:.0f})"
+            for of in (found[True], found[False])
         )
+        with_it, without = told
+        print(f"  {name} ({size[0] / 1e6:,.0f} MB of {table}): {with_it} a {what}, without it {without}", flush=True)
 
 
 def written(conn: psycopg.Connection, write: Callable[[psycopg.Connection], None]) -> None:

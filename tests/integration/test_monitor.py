@@ -17,7 +17,7 @@ from bench_tasks import make_task
 from jobctl.cli import slo_command, stats_figures, status_object
 from jobctl.cli.stats_figures import Found
 from jobctl.db.connection import Database
-from jobctl.monitor.runs import events, glance, missed, running, slo_facts, statistics
+from jobctl.monitor.runs import events, faults, glance, missed, running, slo_facts, statistics, tries
 from jobctl.monitor.runs.facts import Unfinished
 from jobctl.monitor.runs.glance import Glance
 from jobctl.monitor.runs.slo import Level, Tally
@@ -285,7 +285,7 @@ def test_nothing_in_the_window_is_no_fault(conn: psycopg.Connection) -> None:
 def test_slow_runs_are_judged_by_the_limit_of_their_job_and_scope(conn: psycopg.Connection, seeded: None) -> None:
     def slow(default_s: float, limits_s: dict[str, float]) -> list[tuple[object, ...]]:
         until = DAY + hours(48)
-        return [tuple(e) for e in statistics.slow(conn, since=DAY, until=until, default_s=default_s, limits_s=limits_s)]
+        return [tuple(e) for e in faults.slow(conn, since=DAY, until=until, default_s=default_s, limits_s=limits_s)]
 
     assert slow(15, {}) == [("sync", "", 2, 40_000, 15_000)]
     assert slow(15, {"sync": 30, "ingest-branch/a": 3}) == [
@@ -303,7 +303,7 @@ def test_the_queues_tries_by_type(conn: psycopg.Connection) -> None:
         " ELSE 'succeeded' END FROM generate_series(1, 4) AS n",
         {"at": DAY},
     )
-    (found,) = statistics.by_type(conn, since=DAY, until=DAY + hours(1))
+    (found,) = tries.by_type(conn, since=DAY, until=DAY + hours(1))
     assert (found.name, found.total, found.completed, found.failed, found.interrupted) == ("crawl", 4, 2, 1, 1)
     assert (found.success_rate, found.avg_ms) == (2 / 3, 2_000)
     assert found.p50_ms == pytest.approx(2_000, rel=0.02)
@@ -460,7 +460,7 @@ def test_each_key_of_the_objects_is_on_the_page_and_none_goes(database: Database
     assert keys_of(status) | keys_of(away) == told_on("jobctl status --json") - VALUES["status"]
 
     counted = statistics.statistics(conn, since=now - hours(9), until=now, zone="UTC")
-    slow = statistics.slow(conn, since=now - hours(9), until=now, default_s=300, limits_s={})
+    slow = faults.slow(conn, since=now - hours(9), until=now, default_s=300, limits_s={})
     stats = stats_figures.as_json(Found("job", counted, counted.jobs, slow, 0, 0, found.health))
     assert set(stats) == STATS
     assert stats["summary"] == {"runningJobs": 0, "recentFailures": 0, "slowJobs": 1, "healthStatus": "critical"}

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from bench_history import make_many, make_run
-from jobctl.monitor.runs import events, glance, slo_facts, statistics
+from jobctl.monitor.runs import events, faults, glance, slo_facts, statistics
 from jobctl.schedule.plan import PLAN
 from jobctl.settings_alerts import AlertSettings
 from jobctl.settings_monitor import SloSettings
@@ -53,7 +53,7 @@ def test_no_question_reads_a_large_table_whole(conn: psycopg.Connection) -> None
 
     def slow() -> object:
         since = now - timedelta(days=30)
-        return statistics.slow(conn, since=since, until=now, default_s=30, limits_s={"work": 0})
+        return faults.slow(conn, since=since, until=now, default_s=30, limits_s={"work": 0})
 
     def levels() -> object:
         return slo_facts.levels(conn, SloSettings(), (), PLAN, "UTC", now)
@@ -65,7 +65,7 @@ def test_no_question_reads_a_large_table_whole(conn: psycopg.Connection) -> None
         ("status", status, 1_000),
         ("stats", figures, 2 * month),
         ("slow", slow, 2 * month),
-        ("failures", lambda: statistics.failures_since(conn, day), 500),
+        ("failures", lambda: faults.failures_since(conn, day), 500),
         ("slo", levels, 5 * month),
         ("events", page(), 400),
         ("events of a busy job", page(job="work"), 1_000),

@@ -7,8 +7,9 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from jobctl.monitor.runs.faults import Slow
     from jobctl.monitor.runs.health import Health
-    from jobctl.monitor.runs.statistics import Figures, Slow, Statistics
+    from jobctl.monitor.runs.statistics import Figures, Statistics
     from jobctl.settings import Settings
 
 
@@ -27,7 +28,7 @@ def gather(settings: "Settings", since: "datetime", until: "datetime", *, by: st
     from datetime import timedelta
 
     from jobctl.cli.session import open_database
-    from jobctl.monitor.runs import glance, statistics
+    from jobctl.monitor.runs import faults, glance, statistics
 
     conditions = settings.alert_settings.conditions
     limit = conditions["slow-run"]
@@ -36,11 +37,11 @@ def gather(settings: "Settings", since: "datetime", until: "datetime", *, by: st
         conn.read_only = True
         with database.transaction(conn):
             counted = statistics.statistics(conn, since=since, until=until, zone=settings.timezone, job=job)
-            slow = statistics.slow(
+            slow = faults.slow(
                 conn, since=since, until=until, job=job, default_s=limit.of("over_s"), limits_s=limit.jobs
             )
             health, unfinished = glance.health_now(conn, conditions, host=socket.gethostname(), now=until)
-            failures = statistics.failures_since(conn, until - timedelta(days=1))
+            failures = faults.failures_since(conn, until - timedelta(days=1))
             items = _items(conn, counted, by)
     running = sum(run.state == "running" for run in unfinished)
     return Found(by, counted, items, slow, running, failures, health)
@@ -48,9 +49,9 @@ def gather(settings: "Settings", since: "datetime", until: "datetime", *, by: st
 
 def _items(conn: "psycopg.Connection", counted: "Statistics", by: str) -> "tuple[Figures, ...]":
     if by == "type":
-        from jobctl.monitor.runs import statistics
+        from jobctl.monitor.runs import tries
 
-        return tuple(statistics.by_type(conn, since=counted.since, until=counted.until))
+        return tuple(tries.by_type(conn, since=counted.since, until=counted.until))
     return counted.days if by == "day" else counted.jobs
 
 

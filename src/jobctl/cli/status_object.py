@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from jobctl.monitor.runs.glance import state_of
+from jobctl.monitor.runs.jobs_now import state_of
 
 if TYPE_CHECKING:
     from jobctl.monitor.runs.facts import Missed
-    from jobctl.monitor.runs.glance import BranchNow, Glance, JobNow, QueueNow, RunningNow
+    from jobctl.monitor.runs.glance import BranchNow, Glance, QueueNow, RunningNow
     from jobctl.monitor.runs.health import Health, Told
+    from jobctl.monitor.runs.jobs_now import JobNow
     from jobctl.monitor.runs.states import State
 
 

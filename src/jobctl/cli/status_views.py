@@ -16,8 +16,9 @@ from jobctl.cli.sparkline import sparkline
 
 if TYPE_CHECKING:
     from jobctl.monitor.runs.facts import Missed
-    from jobctl.monitor.runs.glance import BranchNow, Glance, JobNow, RunningNow
+    from jobctl.monitor.runs.glance import BranchNow, Glance, RunningNow
     from jobctl.monitor.runs.health import Reason
+    from jobctl.monitor.runs.jobs_now import JobNow
 
 COLOURS: Final = {
     **dict.fromkeys(("healthy", "completed"), "green"),

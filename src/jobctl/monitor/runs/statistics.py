@@ -5,20 +5,18 @@ bad run is said by the alerts' words (`BAD`, `ASKED_FOR`), a percentile is of th
 of a run are the first of `read`, `claimed`, `projects`, `requeued` that it counted.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 import psycopg
-from psycopg.rows import class_row, dict_row
-from psycopg.types.json import Jsonb
+from psycopg.rows import dict_row
 
 from jobctl.alerts.conditions import ASKED_FOR, BAD
-from jobctl.monitor.queue import stats as queue_stats
-from jobctl.monitor.queue.stats import Window
 
 PARTS: Final = 12  # of the window, for the trend
-SHOWN_SLOW: Final = 20
 
 
 class Figures(NamedTuple):
@@ -47,17 +45,10 @@ class Figures(NamedTuple):
         return self.completed / judged if judged else None
 
 
-NOTHING: Final = Figures("", 0, 0, 0, 0, 0, 0, 0, 0, None, None, None, None)
-
-
-class Slow(NamedTuple):
-    """Completed runs of a job and scope that took longer than the limit of `slow-run`."""
-
-    job: str
-    scope: str
-    runs: int
-    longest_ms: int
-    limit_ms: int
+COUNTED: Final = (
+    *("total", "completed", "degraded", "failed", "interrupted", "skipped", "unfinished", "records"),
+    "took_ms",
+)
 
 
 class Statistics(NamedTuple):
@@ -68,21 +59,21 @@ class Statistics(NamedTuple):
     days: tuple[Figures, ...]
 
 
-# The CTE is counted in several ways, and read from the table once.
+# Read from the table once. Counts are made by job and day, and added up here; percentiles need each set's own runs.
+# Parts and days come as the moments at which they begin, since to find one among them costs less than to work it out.
 FIGURES = """
 WITH runs AS MATERIALIZED (
-    SELECT h.job, h.status, h.degraded,
+    SELECT h.job COLLATE "C" AS job, h.status, h.degraded,
         h.status = ANY (%(bad)s) OR h.status = 'interrupted' AND h.exit_code <> ALL (%(asked_for)s) AS is_bad,
         CASE WHEN h.status = 'completed' THEN h.duration_ms END AS took_ms,
-        (h.started_at AT TIME ZONE %(zone)s)::date AS day,
-        least(floor(extract(epoch FROM h.started_at - %(since)s) / %(part_s)s), %(parts)s - 1)::integer AS part,
+        pg_catalog.width_bucket(h.started_at, %(days)s::timestamptz[]) AS day,
+        pg_catalog.width_bucket(h.started_at, %(parts)s::timestamptz[]) AS part,
         coalesce(h.counts ->> 'read', h.counts ->> 'claimed', h.counts ->> 'projects', h.counts ->> 'requeued', '0')
             ::bigint AS records
     FROM ops.job_history AS h
     WHERE h.started_at >= %(since)s AND h.started_at < %(until)s AND (%(job)s::text IS NULL OR h.job = %(job)s)
 )
-SELECT r.job, r.day, r.part,
-    count(*) AS total,
+SELECT r.job, r.day, NULL::integer AS part, count(*) AS total,
     count(*) FILTER (WHERE r.status = 'completed') AS completed,
     count(*) FILTER (WHERE r.status = 'completed' AND r.degraded) AS degraded,
     count(*) FILTER (WHERE r.is_bad) AS failed,
@@ -90,11 +81,12 @@ SELECT r.job, r.day, r.part,
     count(*) FILTER (WHERE r.status = 'skipped') AS skipped,
     count(*) FILTER (WHERE r.status IN ('pending', 'running')) AS unfinished,
     coalesce(sum(r.records), 0)::bigint AS records,
-    avg(r.took_ms)::float8 AS avg_ms,
-    percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY r.took_ms) AS took_ms
-FROM runs AS r
-GROUP BY GROUPING SETS ((), (r.job), (r.day), (r.job, r.part))
-ORDER BY r.job, r.day, r.part
+    coalesce(sum(r.took_ms), 0)::bigint AS took_ms, NULL::bigint[] AS percentiles
+FROM runs AS r GROUP BY r.job, r.day
+UNION ALL
+SELECT r.job, r.day, r.part, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY r.took_ms)
+FROM runs AS r WHERE r.took_ms IS NOT NULL GROUP BY GROUPING SETS ((), (r.job), (r.day), (r.job, r.part))
 """
 
 
@@ -102,127 +94,66 @@ def statistics(
     conn: psycopg.Connection, *, since: datetime, until: datetime, zone: str, job: str | None = None
 ) -> Statistics:
     """Days are those of `zone`."""
+    days = _days(since, until, ZoneInfo(zone))
     parameters: dict[str, Any] = {
         "since": since,
         "until": until,
         "job": job,
-        "zone": zone,
         "bad": sorted(BAD),
         "asked_for": sorted(ASKED_FOR),
-        "parts": PARTS,
-        "part_s": max(1.0, (until - since) / timedelta(seconds=1)) / PARTS,
+        "days": days,
+        "parts": [since + (until - since) / PARTS * nth for nth in range(PARTS)],
     }
+    counts: dict[tuple[str, int | None], Counter[str]] = defaultdict(Counter)
+    percentiles: dict[tuple[str, int | None], Sequence[int]] = {}
     trends: dict[str, list[int | None]] = {}
-    total, jobs, days = NOTHING, list[Mapping[str, Any]](), list[Figures]()
     with conn.cursor(row_factory=dict_row) as cursor:
         for row in cursor.execute(FIGURES, parameters):
-            if row["part"] is not None:
-                median = row["took_ms"][0] if row["took_ms"] else None
-                trends.setdefault(row["job"], [None] * PARTS)[row["part"]] = median
-            elif row["day"] is not None:
-                days.append(_figures(row["day"].isoformat(), row))
-            elif row["job"] is not None:
-                jobs.append(row)
+            key = (row["job"] or "", row["day"])
+            if row["total"] is not None:
+                for whose in (("", None), (row["job"], None), ("", row["day"])):
+                    counts[whose].update({name: row[name] for name in COUNTED})
+            elif row["percentiles"] is None:
+                continue  # nothing completed
+            elif row["part"] is not None:
+                trends.setdefault(row["job"], [None] * PARTS)[row["part"] - 1] = row["percentiles"][0]
             else:
-                total = _figures("", row)
+                percentiles[key] = row["percentiles"]
+
+    def figures(name: str, key: tuple[str, int | None]) -> Figures:
+        return _figures(name, counts[key], percentiles.get(key), trends.get(key[0], ()))
+
+    jobs = sorted(job for job, day in counts if job and day is None)
+    numbers = sorted(day for _, day in counts if day is not None)
+    in_zone = {number: days[number - 1].astimezone(ZoneInfo(zone)).date().isoformat() for number in numbers}
     return Statistics(
-        since, until, total, tuple(_figures(row["job"], row, trends.get(row["job"], ())) for row in jobs), tuple(days)
+        since,
+        until,
+        figures("", ("", None)),
+        tuple(figures(job, (job, None)) for job in jobs),
+        tuple(figures(in_zone[number], ("", number)) for number in numbers),
     )
 
 
-def _figures(name: str, row: Mapping[str, Any], trend: Sequence[int | None] = ()) -> Figures:
-    counts = {key: row[key] for key in Figures._fields if key in row}
-    p50, p95, p99 = row["took_ms"] or (None, None, None)
-    return Figures(name, **counts, p50_ms=p50, p95_ms=p95, p99_ms=p99, trend_ms=tuple(trend))
-
-
-SLOW = """
-SELECT s.job, s.scope, count(*) AS runs, max(s.duration_ms) AS longest_ms, s.limit_ms
-FROM (
-    SELECT h.job, h.scope, h.duration_ms,
-        coalesce(%(limits)s::jsonb ->> (h.job || '/' || h.scope), %(limits)s::jsonb ->> h.job, %(default_ms)s::text)
-            ::bigint AS limit_ms
-    FROM ops.job_history AS h
-    WHERE h.started_at >= %(since)s AND h.started_at < %(until)s AND (%(job)s::text IS NULL OR h.job = %(job)s)
-      AND h.status = 'completed' AND h.duration_ms > %(least_ms)s
-) AS s
-WHERE s.limit_ms > 0 AND s.duration_ms > s.limit_ms
-GROUP BY s.job, s.scope, s.limit_ms
-ORDER BY runs DESC, s.job, s.scope LIMIT %(most)s
-"""
-
-
-def slow(
-    conn: psycopg.Connection,
-    *,
-    since: datetime,
-    until: datetime,
-    default_s: float,
-    limits_s: Mapping[str, float],
-    job: str | None = None,
-) -> list[Slow]:
-    """Those with the most slow runs first. The limits are those of the condition `slow-run`, by job or `job/scope`; 0
-    is none."""
-    in_ms = {name: round(limit_s * 1_000) for name, limit_s in limits_s.items()}
-    default_ms = round(default_s * 1_000)
-    parameters = {
-        "since": since,
-        "until": until,
-        "job": job,
-        "limits": Jsonb(in_ms),
-        "default_ms": default_ms,
-        "least_ms": min((limit for limit in (*in_ms.values(), default_ms) if limit > 0), default=0),
-        "most": SHOWN_SLOW,
-    }
-    with conn.cursor(row_factory=class_row(Slow)) as cursor:
-        return cursor.execute(SLOW, parameters).fetchall()
-
-
-RECENT_FAILURES = """
-SELECT count(*) FROM ops.job_history AS h
-WHERE h.started_at >= %(since)s
-  AND (h.status = ANY (%(bad)s) OR h.status = 'interrupted' AND h.exit_code <> ALL (%(asked_for)s))
-"""
-
-
-def failures_since(conn: psycopg.Connection, since: datetime) -> int:
-    row = conn.execute(RECENT_FAILURES, {"since": since, "bad": sorted(BAD), "asked_for": sorted(ASKED_FOR)}).fetchone()
-    return row[0] if row else 0
-
-
-AVERAGES = """
-SELECT a.type, avg(date_part('epoch', a.finished_at - a.claimed_at)) * 1000 FROM queue.attempts AS a
-WHERE a.finished_at >= %(since)s AND a.finished_at <= %(until)s
-  AND a.outcome IN ('succeeded', 'failed', 'timeout', 'crashed')
-GROUP BY a.type
-"""
-
-
-def by_type(conn: psycopg.Connection, *, since: datetime, until: datetime) -> list[Figures]:
-    """The queue's tries by the type of their tasks. Percentiles are right to 1 %."""
-    window = Window(since, until)
-    averages: dict[str, float] = dict(conn.execute(AVERAGES, window._asdict()).fetchall())
-    found: list[Figures] = []
-    for tries in queue_stats.ended(conn, window).tries:
-        if tries.type is None:
-            continue
-        of = tries.outcomes
-        run = tries.run
-        found.append(
-            Figures(
-                tries.type,
-                total=tries.number,
-                completed=of["succeeded"],
-                degraded=0,
-                failed=of["failed"] + of["timeout"] + of["crashed"],
-                interrupted=of["snoozed"] + of["released"],
-                skipped=0,
-                unfinished=0,
-                records=of["succeeded"],
-                avg_ms=averages.get(tries.type),
-                p50_ms=round(run.p50_s * 1_000) if run else None,
-                p95_ms=round(run.p95_s * 1_000) if run else None,
-                p99_ms=round(run.p99_s * 1_000) if run else None,
-            )
-        )
+def _days(since: datetime, until: datetime, zone: ZoneInfo) -> list[datetime]:
+    """When each day begins by the clocks of the zone, the one that `since` is in first."""
+    day, found = since.astimezone(zone).date(), list[datetime]()
+    while not found or found[-1] < until:
+        found.append(datetime.combine(day, time(), zone).astimezone(UTC))
+        day += timedelta(days=1)
     return found
+
+
+def _figures(
+    name: str, counts: Mapping[str, int], percentiles: Sequence[int] | None, trend: Sequence[int | None]
+) -> Figures:
+    p50, p95, p99 = percentiles or (None, None, None)
+    return Figures(
+        name,
+        **{count: counts[count] for count in COUNTED if count != "took_ms"},
+        avg_ms=counts["took_ms"] / counts["completed"] if counts["completed"] else None,
+        p50_ms=p50,
+        p95_ms=p95,
+        p99_ms=p99,
+        trend_ms=tuple(trend),
+    )
