@@ -127,11 +127,9 @@ def measure_questions(conn: psycopg.Connection, now: datetime, rounds: int) -> N
     }
     for name, question in questions.items():
         spent = [cost(conn, question) for _ in range(rounds)]
-        print(
-            f"  {name}: first {spent[0].s * 1e3:.0f} ms, then {statistics.median(each.s for each in spent) * 1e3:.0f} ms, "
-            f"of which the server's processor {statistics.median(each.cpu_s for each in spent) * 1e3:.0f} ms",
-            flush=True,
-        )
+        first, rest = (each * 1e3 for each in (spent[0].s, statistics.median(each.s for each in spent)))
+        cpu = statistics.median(each.cpu_s for each in spent) * 1e3
+        print(f"  {name}: first {first:.0f} ms, then {rest:.0f} ms, of which processor {cpu:.0f} ms", flush=True)
 
 
 class Cost(NamedTuple):
