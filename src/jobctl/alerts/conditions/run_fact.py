@@ -12,6 +12,10 @@ BAD: Final = frozenset({"failed", "timeout", "abandoned"})
 ASKED_FOR: Final = frozenset({130, 143, 129})
 
 
+def ended_badly(status: str, exit_code: int) -> bool:
+    return status in BAD or (status == "interrupted" and exit_code not in ASKED_FOR)
+
+
 class RunFact(NamedTuple):
     """A finished run of one job and scope."""
 
@@ -32,7 +36,7 @@ class RunFact(NamedTuple):
 
     @property
     def is_bad(self) -> bool:
-        return self.status in BAD or (self.status == "interrupted" and self.exit_code not in ASKED_FOR)
+        return ended_badly(self.status, self.exit_code)
 
     @property
     def is_good(self) -> bool:
