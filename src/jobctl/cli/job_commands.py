@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import (
     CorrelationOption,
     DryRunOption,
@@ -24,7 +25,13 @@ INGEST_EXAMPLE = """Examples:\n
 
 def ingest_branch(
     branch: Annotated[
-        list[str] | None, typer.Option("--branch", help="Only this branch; may be repeated.", show_default=False)
+        list[str] | None,
+        typer.Option(
+            "--branch",
+            help="Only this branch; may be repeated.",
+            show_default=False,
+            autocompletion=completion.branches,
+        ),
     ] = None,
     dry_run: DryRunOption = False,
     full: Annotated[bool, typer.Option("--full", help="Read every record again, not only what changed.")] = False,

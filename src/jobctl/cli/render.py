@@ -20,19 +20,24 @@ def print_json(value: Mapping[str, object]) -> None:
     write_line(sys.stdout, json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table for a person; control characters in cells are shown, not obeyed."""
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, shortens_last: bool = False
+) -> None:
+    """A table for a person; control characters in cells are shown, not obeyed. With `shortens_last` a row stays one
+    line on a terminal, and what the last cell has no place for is cut; whoever reads a pipe gets all of it."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
     table = Table(title=title or None, title_justify="left", header_style="bold")
-    for column in columns:
-        table.add_column(column)
+    for number, column in enumerate(columns, 1):
+        cuts = shortens_last and console.is_terminal and number == len(columns)
+        table.add_column(column, no_wrap=cuts)
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     with suppress(OSError):
-        Console().print(table)
+        console.print(table)
 
 
 def print_text(text: str) -> None:
@@ -67,12 +72,17 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def printable(text: str) -> str:
+    """Control characters are shown, not obeyed."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
+    return printable(str(value))
 
 
 def _plain(value: object) -> object:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import (
     CorrelationOption,
     DryRunOption,
@@ -35,6 +36,7 @@ def sync(
             metavar="OWNER/REPO",
             help="Only this project, active or not; may be repeated.",
             show_default=False,
+            autocompletion=completion.projects,
         ),
     ] = None,
     since: Annotated[

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import (
     CorrelationOption,
     DryRunOption,
@@ -29,7 +30,13 @@ EXAMPLE = """Examples:\n
 def work(
     type_: Annotated[
         list[str] | None,
-        typer.Option("--type", metavar="TYPE", help="Only tasks of this type; may be repeated.", show_default=False),
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help="Only tasks of this type; may be repeated.",
+            show_default=False,
+            autocompletion=completion.task_types,
+        ),
     ] = None,
     batch: Annotated[
         int,
