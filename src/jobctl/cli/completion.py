@@ -53,8 +53,8 @@ def incidents(incomplete: str) -> list[Offer]:
 
 def runs(incomplete: str) -> list[Offer]:
     """`last`, the newest runs, and the jobs, each of which means its last run; an id that is begun is looked up."""
-    found = _within(lambda: _with_database(lambda conn: _runs(conn, incomplete)))
-    return _begins([("last", "the run that began last"), *found, *_within(_jobs)], incomplete)
+    found = _with_database(lambda conn: _runs(conn, incomplete))
+    return _begins([("last", "the run that began last"), *found, *_known(_jobs)], incomplete)
 
 
 def running(incomplete: str) -> list[Offer]:
@@ -73,40 +73,40 @@ def commands(incomplete: str) -> list[Offer]:
 
 def task_types(incomplete: str) -> list[Offer]:
     """Those that the settings name; to look for others would be to read the whole queue."""
-    return _begins([("embed", "vectors for items"), *_within(_types_of_settings)], incomplete)
+    return _begins([("embed", "vectors for items"), *_known(_types_of_settings)], incomplete)
 
 
 def channels(incomplete: str) -> list[Offer]:
-    return _begins(_within(_channels_of_settings), incomplete)
+    return _begins(_known(_channels_of_settings), incomplete)
 
 
 # Known to the code -----------------------------------------------------------------------------------------------
 
 
 def jobs(incomplete: str) -> list[Offer]:
-    return _begins(_within(_jobs), incomplete)
+    return _begins(_known(_jobs), incomplete)
 
 
 def run_states(incomplete: str) -> list[Offer]:
-    return _begins(_within(_run_states), incomplete)
+    return _begins(_known(_run_states), incomplete)
 
 
 def task_states(incomplete: str) -> list[Offer]:
-    return _begins(_within(_task_states), incomplete)
+    return _begins(_known(_task_states), incomplete)
 
 
 def verdicts(incomplete: str) -> list[Offer]:
-    return _begins(_within(_verdicts), incomplete)
+    return _begins(_known(_verdicts), incomplete)
 
 
 def subjects(incomplete: str) -> list[Offer]:
     """Of the doctor."""
-    return _begins(_within(_subjects), incomplete)
+    return _begins(_known(_subjects), incomplete)
 
 
 def weeks(incomplete: str) -> list[Offer]:
     """The last eight calendar weeks, the latest first, by their ISO names."""
-    return _begins(_within(_weeks), incomplete)
+    return _begins(_known(_weeks), incomplete)
 
 
 def _jobs() -> list[Offer]:
@@ -165,7 +165,7 @@ def _channels_of_settings() -> list[Offer]:
 
 
 def _asked(question: LiteralString) -> list[Offer]:
-    return _within(lambda: _with_database(lambda conn: conn.execute(question).fetchall()))
+    return _with_database(lambda conn: conn.execute(question).fetchall())
 
 
 def _runs(conn: "psycopg.Connection", incomplete: str) -> Sequence[Offer]:
@@ -180,40 +180,55 @@ def _runs(conn: "psycopg.Connection", incomplete: str) -> Sequence[Offer]:
 
 
 def _with_database(ask: "Callable[[psycopg.Connection], Sequence[Offer]]") -> list[Offer]:
-    """Of a server that is up; one that is down stays down."""
-    import psycopg
+    """Of a server that is up, if it answers within TIME_S; else it is left to itself, and ends with the process."""
+    import threading
+
+    found: list[Offer] = []
+
+    def try_it(dsn: str) -> None:
+        with suppress(Exception):
+            found.extend(_answer(dsn, ask))
+
+    with suppress(Exception):
+        dsn = _address()
+        if dsn is not None:
+            thread = threading.Thread(target=try_it, args=(dsn,), name="completion", daemon=True)
+            thread.start()
+            thread.join(TIME_S)
+    return list(found)
+
+
+def _address() -> str | None:
+    """What takes a while by itself, the settings and the driver, is loaded here; for nobody is waited. None: the
+    embedded server is down, and stays so."""
+    import psycopg  # noqa: F401 - before the time begins to count
 
     from jobctl.cli.session import current_settings
     from jobctl.db import embedded
 
     settings = current_settings()
     if settings.database_url is not None:
-        dsn = settings.database_url.get_secret_value()
-    elif embedded.status(settings.data_dir, timeout_s=TIME_S).state == "running":
-        dsn = embedded.dsn(settings.data_dir)
-    else:
-        return []
+        return settings.database_url.get_secret_value()
+    if embedded.status(settings.data_dir, timeout_s=TIME_S).state != "running":
+        return None
+    return embedded.dsn(settings.data_dir)
+
+
+def _answer(dsn: str, ask: "Callable[[psycopg.Connection], Sequence[Offer]]") -> Sequence[Offer]:
+    import psycopg
+
     # Behind a pooler as well: nothing is set on the session, and nothing is prepared.
     with psycopg.connect(
         dsn, autocommit=True, connect_timeout=2, application_name="jobctl/completion", prepare_threshold=None
     ) as conn:
-        return [*ask(conn)]
+        return ask(conn)
 
 
-def _within(look: Callable[[], Sequence[Offer]]) -> list[Offer]:
-    """What `look` gives within TIME_S, else nothing; it is left to itself then, and ends with the process."""
-    import threading
-
-    found: list[Offer] = []
-
-    def try_it() -> None:
-        with suppress(Exception):
-            found.extend(look())
-
-    thread = threading.Thread(target=try_it, name="completion", daemon=True)
-    thread.start()
-    thread.join(TIME_S)
-    return list(found)
+def _known(look: Callable[[], Sequence[Offer]]) -> list[Offer]:
+    """What the code or the settings know."""
+    with suppress(Exception):
+        return list(look())
+    return []
 
 
 def _begins(offers: Iterable[Offer], incomplete: str) -> list[Offer]:

@@ -156,7 +156,7 @@ def _scope(scope: "Scope") -> "Node":
     below += [Node(f"note: {one_line(note)}") for note in row.notes]
     why = f"; {scope.pulse.why}" if scope.pulse is not None and scope.pulse.why else ""
     so_far = " so far" if row.finished_at is None else ""
-    return Node(f"{row.scope or 'no scope'}: {scope.state}, {took(scope.duration_ms)}{so_far}{why}", below)
+    return Node(f"{row.scope or row.job}: {scope.state}, {took(scope.duration_ms)}{so_far}{why}", below)
 
 
 def _rejects(found: "Lineage") -> "Node | None":

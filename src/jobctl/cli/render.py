@@ -20,24 +20,19 @@ def print_json(value: Mapping[str, object]) -> None:
     write_line(sys.stdout, json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False))
 
 
-def print_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, shortens_last: bool = False
-) -> None:
-    """A table for a person; control characters in cells are shown, not obeyed. With `shortens_last` a row stays one
-    line on a terminal, and what the last cell has no place for is cut; whoever reads a pipe gets all of it."""
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table for a person; control characters in cells are shown, not obeyed."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
     table = Table(title=title or None, title_justify="left", header_style="bold")
-    for number, column in enumerate(columns, 1):
-        cuts = shortens_last and console.is_terminal and number == len(columns)
-        table.add_column(column, no_wrap=cuts)
+    for column in columns:
+        table.add_column(column)
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     with suppress(OSError):
-        console.print(table)
+        Console().print(table)
 
 
 def print_text(text: str) -> None:

@@ -121,13 +121,14 @@ def _value(each: "Difference", value: object) -> str:
 
 
 def _number(each: "Difference", value: float) -> str:
+    from jobctl.cli.runs_views import number_in_words
     from jobctl.durations import format_duration
 
     if each.kind == "run" and each.name.endswith("_ms"):
         return format_duration(value / 1000)
     if each.kind == "run" and each.name.endswith("_bytes"):
         return f"{value / 1e6:,.0f} MB"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.3g}"
+    return number_in_words(value)
 
 
 def _change(each: "Difference") -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobctl.cli import render
-from jobctl.cli.runs_views import counts_in_words, moment, name_of, took
+from jobctl.cli.runs_views import counts_in_words, moment, name_of, number_in_words, took
 from jobctl.cli.sparkline import sparkline
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jobctl.settings import Settings
 
 SHOWN_OUTPUT = 20
+LONGEST_VALUE = 120
 LOG_CONTEXT = frozenset({"time", "level", "event", "message", "job", "run_id", "correlation_id", "scope"})
 
 
@@ -129,7 +130,7 @@ def _scope(scope: "Scope") -> Iterator[str]:
     yield ""
     took_so_far = f", {took(scope.duration_ms)}" + (" so far" if row.finished_at is None else "")
     why = scope.pulse.why if scope.pulse is not None else ""
-    yield f"{row.scope or 'no scope'}: {scope.state}{took_so_far}" + (f"; {why}" if why else "")
+    yield f"{row.scope or row.job}: {scope.state}{took_so_far}" + (f"; {why}" if why else "")
     if row.error_class is not None:
         yield f"  error        {row.error_class}: {render.one_line(row.error_message or '')}"
         if row.error_hint:
@@ -138,7 +139,7 @@ def _scope(scope: "Scope") -> Iterator[str]:
     if counts:
         yield f"  counts       {counts}"
     if row.metrics:
-        yield f"  metrics      {', '.join(f'{name} {_number(value)}' for name, value in row.metrics.items())}"
+        yield f"  metrics      {', '.join(f'{name} {number_in_words(value)}' for name, value in row.metrics.items())}"
     for note in row.notes:
         yield f"  note         {note}"
     if row.peak_memory_bytes:
@@ -223,11 +224,10 @@ def _span(values: tuple[int | None, ...]) -> str:
     return f"{took(min(known))} to {took(max(known))}" if known else "not known"
 
 
-def _number(value: object) -> str:
-    return f"{value:,.3g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-
-
 def _plain(value: object) -> str:
     from json import dumps
 
-    return render.one_line(value if isinstance(value, str) else dumps(value, ensure_ascii=False, default=str))
+    if isinstance(value, str):
+        return render.one_line(value)
+    text = dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "… (all of it: --json)"
