@@ -104,7 +104,7 @@ def test_json_page_lists_each_key_of_runs_and_of_what_came_of_them() -> None:
     told = set(re.findall(r"`([a-z0-9_]+)`", JSON.partition("## `jobctl runs --json`")[2].partition("\n## ")[0]))
     tables = (
         *(Listed, Difference, Step, Cancellation, showing.Event, showing.SlotOf, showing.Line),
-        *(lineage.Tasks, lineage.Rejects, lineage.Tries, lineage.IncidentOf, lineage.Message),
+        *(lineage.Tasks, lineage.Rejects, lineage.Tries, lineage.IncidentOf, lineage.Message, lineage.Mails),
     )
     assert {name for of in tables for name in of._fields} <= told
     assert {"pending", *told} >= set(STATES)

@@ -201,11 +201,12 @@ def _with_database(ask: "Callable[[psycopg.Connection], Sequence[Offer]]") -> li
 def _address() -> str | None:
     """What takes a while by itself, the settings and the driver, is loaded here; for nobody is waited. None: the
     embedded server is down, and stays so."""
-    import psycopg  # noqa: F401 - before the time begins to count
+    from importlib import import_module
 
     from jobctl.cli.session import current_settings
     from jobctl.db import embedded
 
+    import_module("psycopg")  # before the time begins to count
     settings = current_settings()
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()

@@ -22,6 +22,7 @@ EXAMPLE = """Examples:\n
 """
 WIDEST = 140
 ROWS_OF = ("inserted", "updated", "unchanged", "rejected", "skipped")
+WAY = {"new": "waits to be sent", "sending": "is being sent", "unknown": "may have arrived", "failed": "was refused"}
 
 
 def explain(run: RunArgument, json: JsonOption = False) -> None:
@@ -61,6 +62,7 @@ def _as_json(shown: "Shown", found: "Lineage") -> dict[str, object]:
         "tries": [each._asdict() for each in found.tries],
         "incidents": [each._asdict() for each in found.incidents],
         "messages": [each._asdict() for each in found.messages],
+        "mails": [each._asdict() for each in found.mails],
     }
 
 
@@ -96,6 +98,7 @@ def tree_of(shown: "Shown", found: "Lineage", zone: str) -> "Node":
                 _tries(found),
                 _incidents(found, zone),
                 _messages(found, zone),
+                _mails(found),
             )
             if node is not None
         ),
@@ -234,18 +237,21 @@ def _messages(found: "Lineage", zone: str) -> "Node | None":
     return Node("messages", [_message(each, zone) for each in left]) if left else None
 
 
+def _mails(found: "Lineage") -> "Node | None":
+    from jobctl.cli.tree import Node
+
+    if not found.mails:
+        return None
+    below = [Node(f"week {each.week}: {each.mails:,} {WAY.get(each.state, each.state)}") for each in found.mails]
+    return Node("weekly mails, one a recipient", below)
+
+
 def _message(message: "Message", zone: str) -> "Node":
     from jobctl.cli.render import one_line
     from jobctl.cli.runs_views import moment
     from jobctl.cli.tree import Node
 
-    way = {
-        "new": "waits to be sent",
-        "sending": "is being sent",
-        "unknown": "may have arrived",
-        "failed": "was refused",
-    }
-    state = way.get(message.state, message.state)
+    state = WAY.get(message.state, message.state)
     why = f": {one_line(message.error_message)}" if message.error_message else ""
     title = f" “{one_line(message.title)}”" if message.title else ""
     return Node(f"{message.channel}{title}: {state}, {moment(message.updated_at, zone)}{why}")

@@ -72,6 +72,14 @@ class Message(NamedTuple):
     error_message: str | None
 
 
+class Mails(NamedTuple):
+    """Of a report's run: the weekly mails that it made, one a recipient, by what has become of them."""
+
+    week: str
+    state: str
+    mails: int
+
+
 @dataclass(frozen=True, slots=True)
 class Lineage:
     tasks: tuple[Tasks, ...]
@@ -79,6 +87,7 @@ class Lineage:
     tries: tuple[Tries, ...]
     incidents: tuple[IncidentOf, ...]
     messages: tuple[Message, ...]
+    mails: tuple[Mails, ...]
 
     @property
     def tasks_are_cut(self) -> bool:
@@ -125,6 +134,13 @@ SELECT message_id, channel, state, tries, coalesce(payload ->> 'title', payload 
 FROM ops.outbox WHERE run_id = %(run_id)s ORDER BY message_id LIMIT 1000
 """
 
+# The weekly mail has tables of its own, which not every schema has. They are short: a row a recipient and week.
+HAS_MAILS = "SELECT to_regclass('ops.report_mails') IS NOT NULL"
+MAILS = """
+SELECT week, state, count(*) AS mails FROM ops.report_mails WHERE run_id = %(run_id)s
+GROUP BY week, state ORDER BY week, state
+"""
+
 
 def trace(conn: psycopg.Connection, shown: Shown, *, now: datetime) -> Lineage:
     run = {"run_id": shown.run_id, "most": MOST_COUNTED}
@@ -142,10 +158,16 @@ def trace(conn: psycopg.Connection, shown: Shown, *, now: datetime) -> Lineage:
         rejects=tuple(_rows(conn, Rejects, REJECTS, run)),
         tries=tuple(_rows(conn, Tries, TRIES, spans)) if is_worker else (),
         incidents=tuple(_rows(conn, IncidentOf, INCIDENTS, about)),
-        messages=tuple(_rows(conn, Message, MESSAGES, {"run_id": shown.run_id})),
+        messages=tuple(_rows(conn, Message, MESSAGES, run)),
+        mails=tuple(_rows(conn, Mails, MAILS, run)) if shown.first.job == "report" and _has_mails(conn) else (),
     )
 
 
 def _rows(conn: psycopg.Connection, shape: type[T], question: LiteralString, parameters: dict[str, Any]) -> Sequence[T]:
     with conn.cursor(row_factory=class_row(shape)) as cursor:
         return cursor.execute(question, parameters).fetchall()
+
+
+def _has_mails(conn: psycopg.Connection) -> bool:
+    row = conn.execute(HAS_MAILS).fetchone()
+    return row is not None and row[0]
