@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bench_past_runs import add_run
 from bench_postgres import Bench, wait_for
 from bench_runs import SHORT_LIMITS, Base, Ended, NewRunner, Runner, Started
 from bench_source import Source, violations
@@ -193,6 +194,9 @@ def test_the_shell_offers_commands_and_the_values_there_are(base: Base, operator
     wait_for(lambda: completed(operator, f"jobctl ingest-branch --branch {slug[0]}") == [slug], 30)
     wait_for(lambda: completed(operator, f"jobctl branch show {slug[:2]}") == [slug], 30)
     assert completed(operator, "jobctl runs show la") == ["last"]
+    run_id = str(add_run(base.conn))
+    wait_for(lambda: completed(operator, f"jobctl explain {run_id[:4]}") == [run_id[:8]], 30)
+    wait_for(lambda: completed(operator, f"jobctl explain {run_id[:10]}") == [run_id], 30)
 
 
 def test_completion_says_nothing_and_starts_nothing_where_there_is_no_database(operator: Operator) -> None:

@@ -53,7 +53,8 @@ def incidents(incomplete: str) -> list[Offer]:
 
 def runs(incomplete: str) -> list[Offer]:
     """`last`, the newest runs, and the jobs, each of which means its last run; an id that is begun is looked up."""
-    found = _with_database(lambda conn: _runs(conn, incomplete))
+    is_id = not set(incomplete.lower()) - set("0123456789abcdef-")
+    found = _with_database(lambda conn: _runs(conn, incomplete)) if is_id else []
     return _begins([("last", "the run that began last"), *found, *_known(_jobs)], incomplete)
 
 
@@ -172,7 +173,7 @@ def _runs(conn: "psycopg.Connection", incomplete: str) -> Sequence[Offer]:
     newest: Sequence[Offer] = conn.execute(RUNS).fetchall()
     digits = "".join(incomplete.lower().split("-"))
     is_old = bool(digits) and not any(run_id.startswith(digits) for run_id, _ in newest)
-    if not is_old or len(digits) > 32 or set(digits) - set("0123456789abcdef"):
+    if not is_old or len(digits) > 32:
         return newest
     from jobctl.monitor.runs import finding
 
