@@ -17,7 +17,13 @@ from jobctl.monitor.queue import patterns, stats, why
 from jobctl.monitor.queue.projection import Projection
 from jobctl.monitor.queue.quantiles import Quantiles
 from jobctl.monitor.queue.why import Reason
+from jobctl.monitor.runs import lineage, showing
+from jobctl.monitor.runs.difference import Difference
+from jobctl.monitor.runs.listing import Listed
+from jobctl.monitor.runs.states import STATES
+from jobctl.monitor.runs.steps import Step
 from jobctl.queue import listing
+from jobctl.runtime.cancellations import Cancellation
 from jobctl.runtime.outcome import RunReport, ScopeReport
 from jobctl.settings import ENV_NAMES, SECRETS, Settings
 from jobctl.settings_queue import QueueSettings, TypePolicy, read_queue
@@ -92,6 +98,16 @@ def test_json_page_lists_each_key_of_a_task_and_of_its_figures() -> None:
     tables = (listing.Listed, listing.Shown, listing.Attempt, stats.Backlog, stats.Load, stats.FailedTry)
     assert {name for of in (*tables, patterns.Pattern, Projection, Quantiles, Reason) for name in of._fields} <= told
     assert {*Account("retry").as_json(), *stats.OUTCOMES} - {"items", "next"} <= told
+
+
+def test_json_page_lists_each_key_of_runs_and_of_what_came_of_them() -> None:
+    told = set(re.findall(r"`([a-z0-9_]+)`", JSON.partition("## `jobctl runs --json`")[2].partition("\n## ")[0]))
+    tables = (
+        *(Listed, Difference, Step, Cancellation, showing.Event, showing.SlotOf, showing.Line),
+        *(lineage.Tasks, lineage.Rejects, lineage.Tries, lineage.IncidentOf, lineage.Message, lineage.Mails),
+    )
+    assert {name for of in tables for name in of._fields} <= told
+    assert {"pending", *told} >= set(STATES)
 
 
 def test_queue_page_lists_each_setting_state_reason_view_and_outcome() -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import JsonOption
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-IdArgument = Annotated[int, typer.Argument(metavar="ID", min=1, help="The incident's number.")]
+IdArgument = Annotated[
+    int, typer.Argument(metavar="ID", min=1, help="The incident's number.", autocompletion=completion.incidents)
+]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for whoever looks later.", show_default=False)]
 DELIVER_S = 15.0  # for a channel; no job waits for it
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="The newest so many.")]
@@ -26,7 +29,10 @@ LimitOption = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Th
 @app.command("list", epilog="Example: jobctl alerts list --all --since 7d --json")
 def list_(
     every: Annotated[bool, typer.Option("--all", help="Resolved ones, too.")] = False,
-    job: Annotated[str | None, typer.Option("--job", help="Only those that this job has a part in.")] = None,
+    job: Annotated[
+        str | None,
+        typer.Option("--job", help="Only those that this job has a part in.", autocompletion=completion.jobs),
+    ] = None,
     since: Annotated[str, typer.Option("--since", help="Opened since: 30d, 12h, or a time (ISO 8601).")] = "365d",
     limit: LimitOption = 100,
     json: JsonOption = False,
@@ -120,7 +126,10 @@ def snooze(
 
 @app.command(epilog="Example: jobctl alerts history --since 1d")
 def history(
-    incident_id: Annotated[int | None, typer.Argument(metavar="[ID]", min=1, help="Only of this incident.")] = None,
+    incident_id: Annotated[
+        int | None,
+        typer.Argument(metavar="[ID]", min=1, help="Only of this incident.", autocompletion=completion.incidents),
+    ] = None,
     since: Annotated[str, typer.Option("--since", help="How far back: 7d, 12h, or a time (ISO 8601).")] = "7d",
     limit: LimitOption = 100,
     json: JsonOption = False,
@@ -167,7 +176,10 @@ def rules(json: JsonOption = False) -> None:
 @app.command("test", epilog="Example: jobctl alerts test --channel email")
 def send_test(
     channel: Annotated[
-        list[str] | None, typer.Option("--channel", help="Only this one; may be repeated.", show_default=False)
+        list[str] | None,
+        typer.Option(
+            "--channel", help="Only this one; may be repeated.", show_default=False, autocompletion=completion.channels
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -9,6 +9,7 @@ from jobctl.cli import (
     doctor_command,
     embeddings_commands,
     event_command,
+    explain_command,
     impact_commands,
     items_commands,
     job_commands,
@@ -16,6 +17,7 @@ from jobctl.cli import (
     project_commands,
     queue_commands,
     retry_command,
+    runs_commands,
     schedule_commands,
     slo_command,
     slot_commands,
@@ -40,6 +42,7 @@ app.command("events", epilog=event_command.EXAMPLE)(event_command.events)
 app.command("slots", epilog=slot_commands.SLOTS_EXAMPLE)(slot_commands.slots)
 app.command("pause", epilog=slot_commands.PAUSE_EXAMPLE)(slot_commands.pause)
 app.command("resume", epilog=slot_commands.RESUME_EXAMPLE)(slot_commands.resume)
+app.command("explain", epilog=explain_command.EXAMPLE)(explain_command.explain)
 app.command("doctor", epilog=doctor_command.EXAMPLE)(doctor_command.doctor)
 app.add_typer(alert_commands.app, name="alerts")
 app.add_typer(branch_commands.app, name="branch")
@@ -52,4 +55,5 @@ app.add_typer(metrics_commands.app, name="metrics")
 project_commands.app.add_typer(impact_commands.app, name="impact")
 app.add_typer(project_commands.app, name="project")
 app.add_typer(queue_commands.app, name="queue")
+app.add_typer(runs_commands.app, name="runs")
 app.add_typer(schedule_commands.app, name="schedule")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import DryRunOption, JsonOption, QuietOption, YesOption
 from jobctl.cli.render import note, print_json, print_text
 from jobctl.cli.session import current_settings, open_database
@@ -24,7 +25,9 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-SlugArgument = Annotated[str, typer.Argument(metavar="SLUG", help="The branch's short name.")]
+SlugArgument = Annotated[
+    str, typer.Argument(metavar="SLUG", help="The branch's short name.", autocompletion=completion.branches)
+]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only rejects of this reason.")]
 
 _NOTHING = "none"

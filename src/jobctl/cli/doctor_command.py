@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import JsonOption, VerboseOption
 from jobctl.cli.render import note, print_json, print_text
 
@@ -27,7 +28,10 @@ COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "brig
 def doctor(
     context: typer.Context,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="SUBJECT", help="Only this subject; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="SUBJECT", help="Only this subject; may be repeated.", autocompletion=completion.subjects
+        ),
     ] = None,
     user: Annotated[
         str | None,

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import DryRunOption, JsonOption
 from jobctl.cli.render import print_json, print_table, print_text
 from jobctl.cli.session import current_settings, open_database
@@ -20,7 +21,14 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 BranchOption = Annotated[
-    str | None, typer.Option("--branch", metavar="SLUG", help="Only items of this branch.", show_default=False)
+    str | None,
+    typer.Option(
+        "--branch",
+        metavar="SLUG",
+        help="Only items of this branch.",
+        show_default=False,
+        autocompletion=completion.branches,
+    ),
 ]
 ModelVersionOption = Annotated[
     str | None,

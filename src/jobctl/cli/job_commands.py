@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import JobOptions, takes_job_options
 
 INGEST_EXAMPLE = """Examples:\n
@@ -18,7 +19,13 @@ INGEST_EXAMPLE = """Examples:\n
 @takes_job_options
 def ingest_branch(
     branch: Annotated[
-        list[str] | None, typer.Option("--branch", help="Only this branch; may be repeated.", show_default=False)
+        list[str] | None,
+        typer.Option(
+            "--branch",
+            help="Only this branch; may be repeated.",
+            show_default=False,
+            autocompletion=completion.branches,
+        ),
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Read every record again, not only what changed.")] = False,
     batch_size: Annotated[

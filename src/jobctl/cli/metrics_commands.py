@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import JobOptions, JsonOption, takes_job_options
 
 if TYPE_CHECKING:
@@ -43,7 +44,12 @@ def metrics(
     context: typer.Context,
     project: Annotated[
         list[str] | None,
-        typer.Option("--project", help="Only this project, OWNER/REPO; may be repeated.", show_default=False),
+        typer.Option(
+            "--project",
+            help="Only this project, OWNER/REPO; may be repeated.",
+            show_default=False,
+            autocompletion=completion.projects,
+        ),
     ] = None,
     as_of: AsOfOption = None,
     *,
@@ -113,7 +119,7 @@ def explain(
 
 @app.command(epilog="Example: jobctl metrics health octo/cat --as-of 2026-06-01")
 def health(
-    project: Annotated[str, typer.Argument(metavar="PROJECT", help="OWNER/REPO.")],
+    project: Annotated[str, typer.Argument(metavar="PROJECT", help="OWNER/REPO.", autocompletion=completion.projects)],
     as_of: AsOfOption = None,
     json: JsonOption = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import DryRunOption, JsonOption, YesOption
 from jobctl.cli.render import note, print_json, print_text
 from jobctl.cli.session import current_settings, open_database
@@ -25,12 +26,22 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-NameArgument = Annotated[str, typer.Argument(metavar="OWNER/REPO", help="The project, by its name or a former one.")]
-NamesArgument = Annotated[list[str], typer.Argument(metavar="OWNER/REPO...", help="The projects, by name.")]
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="OWNER/REPO", help="The project, by its name or a former one.", autocompletion=completion.projects
+    ),
+]
+NamesArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="OWNER/REPO...", help="The projects, by name.", autocompletion=completion.projects),
+]
 CriticalityOption = Annotated[
     str | None, typer.Option("--criticality", help="low, medium, high or critical (default of a new one: medium).")
 ]
-TeamOption = Annotated[str | None, typer.Option("--team", help="Whose it is; none takes it back.")]
+TeamOption = Annotated[
+    str | None, typer.Option("--team", help="Whose it is; none takes it back.", autocompletion=completion.teams)
+]
 
 PATIENCE_S = 90.0  # what a person waits for a limit to end
 NOTHING = "none"
@@ -116,7 +127,9 @@ def import_(
 @app.command("list", epilog="Example: jobctl project list --team platform --json")
 def list_(
     active: Annotated[bool, typer.Option("--active", help="Only those that are followed.")] = False,
-    team: Annotated[str | None, typer.Option("--team", help="Only this team's.")] = None,
+    team: Annotated[
+        str | None, typer.Option("--team", help="Only this team's.", autocompletion=completion.teams)
+    ] = None,
     outcome: Annotated[
         str | None, typer.Option("--outcome", help="Only those whose last sync ended so: forbidden, gone, failed, ...")
     ] = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import DryRunOption, JsonOption, YesOption
 from jobctl.errors import UsageError
 
@@ -21,7 +22,10 @@ PURGE_EXAMPLE = "Example: jobctl queue purge --older-than 30d --state succeeded 
 IdsArgument = Annotated[
     list[int] | None, typer.Argument(metavar="[ID]...", min=1, help="The tasks' numbers.", show_default=False)
 ]
-TypeOption = Annotated[list[str] | None, typer.Option("--type", help="All of this type; may be repeated.")]
+TypeOption = Annotated[
+    list[str] | None,
+    typer.Option("--type", help="All of this type; may be repeated.", autocompletion=completion.task_types),
+]
 UserOption = Annotated[str | None, typer.Option("--user", help='All of this user; "" are nobody\'s.')]
 AllOption = Annotated[bool, typer.Option("--all", help="All there are.")]
 LONGEST_REASON = 500

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jobctl.cli import queue_changes, queue_enqueue
+from jobctl.cli import completion, queue_changes, queue_enqueue
 from jobctl.cli.options import JsonOption
 
 app = typer.Typer(
@@ -22,11 +22,16 @@ LONGEST_PAGE = 1_000
 
 @app.command("list", epilog="Example: jobctl queue list --state failed --type crawl --since 1d --json")
 def list_(
-    type_: Annotated[list[str] | None, typer.Option("--type", help="Only of this type; may be repeated.")] = None,
+    type_: Annotated[
+        list[str] | None,
+        typer.Option("--type", help="Only of this type; may be repeated.", autocompletion=completion.task_types),
+    ] = None,
     state: Annotated[
         list[str] | None,
         typer.Option(
-            "--state", help="Only queued, running, succeeded, failed, blocked or cancelled ones; may be repeated."
+            "--state",
+            help="Only queued, running, succeeded, failed, blocked or cancelled ones; may be repeated.",
+            autocompletion=completion.task_states,
         ),
     ] = None,
     user: Annotated[str | None, typer.Option("--user", help='Only of this user; "" are nobody\'s.')] = None,
@@ -114,7 +119,9 @@ def why(task_id: IdArgument, json: JsonOption = False) -> None:
 @app.command(epilog="Example: jobctl queue stats --since 1d --type crawl --json")
 def stats(
     since: Annotated[str, typer.Option("--since", help="The window: 1h, 1d, or a time (ISO 8601).")] = "1h",
-    type_: Annotated[str | None, typer.Option("--type", help="Only tasks of this type.")] = None,
+    type_: Annotated[
+        str | None, typer.Option("--type", help="Only tasks of this type.", autocompletion=completion.task_types)
+    ] = None,
     users: Annotated[int, typer.Option("--users", min=0, max=LONGEST_PAGE, help="How many users to show.")] = 20,
     failures: Annotated[
         int, typer.Option("--failures", min=0, max=LONGEST_PAGE, help="How many of the latest failures to show.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import JsonOption
 from jobctl.errors import UsageError
 
@@ -47,7 +48,14 @@ class Clock(NamedTuple):
 
 
 def enqueue(
-    type_: Annotated[str, typer.Argument(metavar="TYPE", help="The type of the task, which decides who handles it.")],
+    type_: Annotated[
+        str,
+        typer.Argument(
+            metavar="TYPE",
+            help="The type of the task, which decides who handles it.",
+            autocompletion=completion.task_types,
+        ),
+    ],
     payload: Annotated[
         str | None, typer.Option("--payload", metavar="JSON", help="A JSON object; @FILE reads one, - reads stdin.")
     ] = None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import JobOptions, takes_job_options
 
 if TYPE_CHECKING:
@@ -23,7 +24,13 @@ EXAMPLE = """Examples:\n
 @takes_job_options
 def retry_failed(
     type_: Annotated[
-        list[str] | None, typer.Option("--type", help="Only tasks of this type; may be repeated.", show_default=False)
+        list[str] | None,
+        typer.Option(
+            "--type",
+            help="Only tasks of this type; may be repeated.",
+            show_default=False,
+            autocompletion=completion.task_types,
+        ),
     ] = None,
     since: Annotated[
         str | None,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jobctl.cli import install_commands
+from jobctl.cli import completion, install_commands
 from jobctl.cli.options import JsonOption
 
 app = typer.Typer(
@@ -27,7 +27,12 @@ EXPLAIN_EXAMPLE = """Examples:\n
 
 ScopeOption = Annotated[
     str | None,
-    typer.Option("--scope", help="Only this scope: a branch, or the name of a wrapped command.", show_default=False),
+    typer.Option(
+        "--scope",
+        help="Only this scope: a branch, or the name of a wrapped command.",
+        show_default=False,
+        autocompletion=completion.scopes,
+    ),
 ]
 
 
@@ -54,7 +59,10 @@ def list_lines(context: typer.Context, as_json: JsonOption = False) -> None:
 @app.command(name="next", epilog="Example: jobctl schedule next ingest-branch --at 2026-03-29T00:00 -n 30")
 def next_starts(
     context: typer.Context,
-    job: Annotated[str | None, typer.Argument(metavar="[JOB]", help="Only this job.", show_default=False)] = None,
+    job: Annotated[
+        str | None,
+        typer.Argument(metavar="[JOB]", help="Only this job.", show_default=False, autocompletion=completion.jobs),
+    ] = None,
     at: Annotated[
         str | None, typer.Option("--at", help="From this time on (ISO 8601, in cron's zone).", show_default=False)
     ] = None,
@@ -124,7 +132,10 @@ def lint(
 @app.command(epilog=EXPLAIN_EXAMPLE)
 def explain(
     context: typer.Context,
-    job: Annotated[str, typer.Argument(metavar="JOB", help="The job, such as ingest-branch, or run.")],
+    job: Annotated[
+        str,
+        typer.Argument(metavar="JOB", help="The job, such as ingest-branch, or run.", autocompletion=completion.jobs),
+    ],
     at: Annotated[str, typer.Option("--at", help="The minute in question (ISO 8601, in cron's zone).")],
     scope: ScopeOption = None,
     as_json: JsonOption = False,

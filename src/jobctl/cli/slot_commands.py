@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import JsonOption
 
 if TYPE_CHECKING:
@@ -24,26 +25,32 @@ PAUSE_EXAMPLE = """Examples:\n
 """
 RESUME_EXAMPLE = "Example: jobctl resume ingest-branch"
 
-JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job, such as ingest-branch, or run.")]
+JobArgument = Annotated[
+    str, typer.Argument(metavar="JOB", help="The job, such as ingest-branch, or run.", autocompletion=completion.jobs)
+]
 ScopeOption = Annotated[
     str,
     typer.Option(
         "--scope",
         help="Only starts limited to this scope: --branch X, or the name of a wrapped command.",
         show_default=False,
+        autocompletion=completion.scopes,
     ),
 ]
 
 
 def slots(
     since: Annotated[str, typer.Option("--since", help="How far back: 1d, 12h, or a time (ISO 8601).")] = "1d",
-    job: Annotated[str, typer.Option("--job", help="Only this job.", show_default=False)] = "",
+    job: Annotated[
+        str, typer.Option("--job", help="Only this job.", show_default=False, autocompletion=completion.jobs)
+    ] = "",
     verdict: Annotated[
         list[str] | None,
         typer.Option(
             "--verdict",
             help="Only these: ran, late, skipped_locked, paused, missed, dst_shifted; may be repeated.",
             show_default=False,
+            autocompletion=completion.verdicts,
         ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="The newest so many.")] = 100,

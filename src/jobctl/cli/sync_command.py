@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import JobOptions, takes_job_options
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def sync(
             metavar="OWNER/REPO",
             help="Only this project, active or not, due or not; may be repeated.",
             show_default=False,
+            autocompletion=completion.projects,
         ),
     ] = None,
     since: Annotated[

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import JobOptions, takes_job_options
 
 if TYPE_CHECKING:
@@ -23,7 +24,13 @@ EXAMPLE = """Examples:\n
 def work(
     type_: Annotated[
         list[str] | None,
-        typer.Option("--type", metavar="TYPE", help="Only tasks of this type; may be repeated.", show_default=False),
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help="Only tasks of this type; may be repeated.",
+            show_default=False,
+            autocompletion=completion.task_types,
+        ),
     ] = None,
     batch: Annotated[
         int,

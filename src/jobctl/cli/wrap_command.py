@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import (
     CorrelationOption,
     DryRunOption,
@@ -30,7 +31,12 @@ CONTEXT = {"allow_interspersed_args": False}
 
 
 def run(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it in lock, history and slots.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="What to call it in lock, history and slots.", autocompletion=completion.commands
+        ),
+    ],
     command: Annotated[
         list[str] | None, typer.Argument(metavar="-- COMMAND...", help="The command, behind two dashes.")
     ] = None,

@@ -8,7 +8,7 @@
     5  begin         the row `running`; the heartbeat starts (`heartbeat`)
     6  work          the job itself; each transaction with an effect checks the fence (`Run.effect`)
     7  limits        soft limit warns, max runtime ends; both are the supervisor's and the heartbeat's
-    8  signals       the batch in flight is finished, the checkpoint kept
+    8  signals       the batch in flight is finished, the checkpoint kept; `jobctl runs cancel` is one (`cancelling`)
     9  close         the final row, the marker line, the textfile; alerts to the outbox, the outbox sent
 
 A job with several scopes goes through 3 to 9 for each; one scope's failure does not end the others.
@@ -305,8 +305,9 @@ def _try_scope(
                 on_soft_limit=lambda: LOG.warning("soft_limit_reached", max_runtime_s=call.max_runtime_s),
                 outlives_database=call.outlives_database,
                 regain=regain if call.regains_lock else None,
-            ):
+            ) as heartbeat:
                 ending = do_the_work(call, database, control, scope, stop, granted, draft)
+            ending = heartbeat.told_on(ending)
             return closed(call, database, control, timed(ending._replace(fence=granted.fence), started))
         except Exception as error:
             failed = timed(draft._replace(error=call.reported(error)), started)

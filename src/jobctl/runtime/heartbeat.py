@@ -2,7 +2,7 @@
 
 It beats on a connection of its own, so that a long statement of the job delays nothing, and stops the run when the lock
 or the fence is another's, or when the database was out of reach for as long as the lease. A lock whose session was cut
-off it takes again for the jobs that may.
+off it takes again for the jobs that may. With each beat comes whether somebody, on whatever host, wants the run to end.
 """
 
 import threading
@@ -16,9 +16,11 @@ import psycopg
 from jobctl import log
 from jobctl.db.connection import Database
 from jobctl.errors import DatabaseUnavailable, JobctlError, LockLost
-from jobctl.runtime import guard, history
+from jobctl.runtime import cancellations, guard, history
+from jobctl.runtime.cancelling import Cancelling
 from jobctl.runtime.guard import Grant, Holder, Standing
 from jobctl.runtime.history import Identity
+from jobctl.runtime.outcome import INTERRUPTED, ScopeReport
 from jobctl.runtime.stop import Stop, shut
 
 LOG = log.get_logger()
@@ -52,6 +54,7 @@ class Heartbeat:
         self._on_soft_limit: Callable[[], None] | None = on_soft_limit
         self._outlives_database = outlives_database
         self._regain = regain
+        self._cancelling = Cancelling(stop, identity.supervisor_pid)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat_until_ended, name="heartbeat", daemon=True)
 
@@ -62,6 +65,13 @@ class Heartbeat:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join(timeout=5)
+
+    def told_on(self, ending: ScopeReport) -> ScopeReport:
+        """The report, with who cancelled the run where that is what ended it."""
+        request = self._cancelling.request
+        if request is None or ending.status != INTERRUPTED:
+            return ending
+        return ending._replace(evidence={**(ending.evidence or {}), **request.as_evidence()})
 
     def _beat_until_ended(self) -> None:
         conn: psycopg.Connection | None = None
@@ -101,14 +111,22 @@ class Heartbeat:
 
     def _what_was_lost(self, conn: psycopg.Connection) -> JobctlError | None:
         hint = "the next run continues from the checkpoint"
+        run_id, asked = self._identity.run_id, None
         with self._database.transaction(conn):
             now = guard.standing(conn, self._grant)
             if now is Standing.UNLOCKED and self._regain is None:
                 return DatabaseUnavailable("the session that held this run's lock was cut off", hint=hint)
             if now is not Standing.UNLOCKED:
-                if now is Standing.DEPOSED or not history.beat(conn, self._identity.run_id, self._scope):
+                beat = history.beat(conn, run_id, self._scope) if now is Standing.GUARDED else None
+                if beat is None:
                     return LockLost("another run took over this run's lock", hint=hint)
-                return None
+                asked = beat.cancellation
+                if asked is not None and asked.heard_at is None:
+                    cancellations.mark_heard(conn, run_id)
+        if now is not Standing.UNLOCKED:
+            if asked is not None:
+                self._cancelling.heed(asked)
+            return None
         assert self._regain is not None
         granted = self._regain(conn)
         if not isinstance(granted, Grant):

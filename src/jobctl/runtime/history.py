@@ -9,6 +9,8 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from jobctl.runtime import cancellations
+from jobctl.runtime.cancellations import Cancellation
 from jobctl.runtime.outcome import ScopeReport
 
 
@@ -243,14 +245,26 @@ def status_of(conn: psycopg.Connection, run_id: UUID, scope: str) -> str | None:
     return row[0] if row else None
 
 
+class Beat(NamedTuple):
+    """A beat that found its row still running. `cancellation`: somebody wants the run to end."""
+
+    cancellation: Cancellation | None
+
+
+# What others want of the run comes back with the beat, so that it costs no query of its own.
 BEAT = """
-UPDATE ops.job_history SET heartbeat_at = clock_timestamp()
-WHERE run_id = %(run_id)s AND scope = %(scope)s AND status = 'running'
+UPDATE ops.job_history AS h SET heartbeat_at = clock_timestamp()
+WHERE h.run_id = %(run_id)s AND h.scope = %(scope)s AND h.status = 'running'
+RETURNING (SELECT pg_catalog.to_jsonb(c) FROM ops.cancellations AS c WHERE c.run_id = h.run_id)
 """
 
 
-def beat(conn: psycopg.Connection, run_id: UUID, scope: str) -> bool:
-    return conn.execute(BEAT, {"run_id": run_id, "scope": scope}).rowcount == 1
+def beat(conn: psycopg.Connection, run_id: UUID, scope: str) -> Beat | None:
+    """None: the row no longer says that the run runs."""
+    row = conn.execute(BEAT, {"run_id": run_id, "scope": scope}).fetchone()
+    if row is None:
+        return None
+    return Beat(cancellations.of_row(row[0]) if row[0] is not None else None)
 
 
 # Others may have found it without its lock meanwhile, and had to take it for dead.

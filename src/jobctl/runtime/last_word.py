@@ -8,7 +8,7 @@ import psycopg
 
 from jobctl import clock
 from jobctl.errors import Interrupted, JobctlError, MaxRuntimeExceeded
-from jobctl.runtime import history
+from jobctl.runtime import cancellations, history
 from jobctl.runtime.call import JobCall
 from jobctl.runtime.outcome import RunReport, ScopeReport
 from jobctl.runtime.supervisor import Death
@@ -30,6 +30,12 @@ def after_death(call: JobCall, death: Death, started_at: datetime, started: floa
         try:
             database = call.open_database(call.identity.session_name)
             with database.connect(purpose="close") as conn, conn.transaction():
+                asked = cancellations.get(conn, call.identity.run_id) if death.asked_by_signal is not None else None
+                if asked is not None and asked.heard_at is not None:  # the signal was the worker's own
+                    said = call.redactor.text(f"{asked}; it did not stop in time and was killed", limit=2_000)
+                    reported = reported._replace(message=said)
+                    evidence = {**evidence, **asked.as_evidence()}
+                    draft = draft._replace(error=reported, evidence=evidence)
                 ended = history.finish_silent(
                     conn,
                     call.identity.run_id,

@@ -27,12 +27,18 @@ class Stop:
         self._lock = threading.RLock()
         self._connections: list[psycopg.Connection] = []
         self._parts: list[Stop] = []
+        self._whole: Stop | None = None
         self._calls: list[Callable[[], None]] = []
         self.event = threading.Event()
 
     @property
     def reason(self) -> JobctlError | None:
         return self._reason
+
+    @property
+    def whole(self) -> "Stop":
+        """The Stop of the run that this is a part of; itself, if it is the run's."""
+        return self._whole or self
 
     @property
     def is_hurried(self) -> bool:
@@ -74,6 +80,7 @@ class Stop:
     def part(self) -> "Stop":
         """The Stop of one scope."""
         part = Stop(self.ends_at)
+        part._whole = self.whole
         with self._lock:
             self._parts.append(part)
             reason, hurried = self._reason, self._hurried
