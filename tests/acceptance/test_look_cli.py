@@ -127,13 +127,13 @@ def test_insights_say_what_to_do_with_the_numbers_it_rests_on(jobctl: Command, c
         is_new = nth >= 30
         ran(conn, "sync", ago=(40 - nth) * HOUR, took_s=60 if is_new else 10, version="1.5" if is_new else "1.4")
     for _ in range(60):
-        make_task(conn)
+        make_task(conn, scheduled_at="now() - interval '2 hours'")
     told = obj(jobctl("insights", "--json"))
     assert set(told) == {"since", "until", "items", "next", "unseen"}
     assert all(
         set(item) == {"code", "severity", "subject", "what", "evidence", "basis", "do"} for item in told["items"]
     )
-    assert [item["code"] for item in told["items"]] == ["slower", "backlog"]
-    assert told["items"][0]["evidence"]["version"] == "1.5"
+    assert [item["code"] for item in told["items"]] == ["backlog", "slower"]
+    assert told["items"][1]["evidence"]["version"] == "1.5"
     shown = jobctl("insights", "-v").stdout
     assert "high    sync takes 1m, 6.0 times as long as before" in shown and "basis: medians of 30 runs" in shown

@@ -100,7 +100,10 @@ def test_tries_of_the_queue_become_waits_retries_and_backlogs(conn: psycopg.Conn
     )
     for task in range(1000, 8200, 100):
         make_attempt(conn, task, fence=2, attempt=2, error_class="NotFound")
-    conn.execute("INSERT INTO queue.tasks (type, user_id) SELECT 'embed', 'u' FROM generate_series(1, 60)")
+    conn.execute(
+        "INSERT INTO queue.tasks (type, user_id, scheduled_at)"
+        " SELECT 'embed', 'u', now() - interval '2 hours' FROM generate_series(1, 60)"
+    )
     make_task(conn, scheduled_at="now() - interval '1 minute'")
     found = look()
     assert set(found) == {

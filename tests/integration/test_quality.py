@@ -273,18 +273,21 @@ def test_events_are_counted_by_job_and_type_and_failures_by_what_they_have_in_co
     for number in (17, 18):
         event(run, "project_synced", "error", error_class="NoAnswer", reason=f"no answer after {number} s")
     event(run, "project_synced")
+    event(run, "attempt_failed", "warning", reason="exit code 1")
     event(old, "project_step", step="issues", processed=1_000, failed=1_000)
     for _ in range(3):
         ran(conn, "sync", status="failed", error_class="DatabaseUnavailable", error_message="away")
     told = events.read(conn, NOW - 7 * DAY, NOW)
     assert told.runs == 4 and told.is_whole
     assert [tuple(each) for each in told.tallies] == [
+        ("sync", "attempt_failed", 1, 0, 1),
         ("sync", "issues", 2, 190, 10),
         ("sync", "labels", 1, 5, 0),
         ("sync", "project_synced", 3, 1, 2),
     ]
-    assert told.tallies[0].success_rate == 0.95
+    assert told.tallies[1].success_rate == 0.95
     assert [(each.error_class, each.pattern, each.failures) for each in told.patterns] == [
         ("DatabaseUnavailable", "away", 3),
         ("NoAnswer", "no answer after N s", 2),
+        ("attempt_failed", "exit code 1", 1),
     ]

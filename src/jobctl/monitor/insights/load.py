@@ -21,6 +21,8 @@ NEAR: Final = 0.8  # of a limit, and it binds: between two tasks there is always
 NEAR_RATE: Final = 0.9
 ROOM: Final = 1.5
 LEAST_DUE: Final = 50
+LEAST_OLDEST_S: Final = 900.0  # three times the five minutes in which a worker is started
+STALLED_S: Final = 3_600.0
 LONG_S: Final = 86_400
 
 CLAIM_S: Final = 1.0  # of work that a claim should bring
@@ -147,11 +149,12 @@ class Backlog(NamedTuple):
 
 def backlog(found: Backlog) -> Finding | None:
     outlook = project(found.due, arrived=found.arrived, left=found.left, window_s=found.window_s)
-    if found.due < LEAST_DUE:
+    if found.due < LEAST_DUE or found.oldest_s < LEAST_OLDEST_S:
         return None
     severity, said = "medium", ""
-    if outlook.verdict == "stalled" or found.left == 0:
-        severity, said = "high", "and none was finished"
+    if found.left == 0:
+        severity = "high" if found.oldest_s >= STALLED_S else "medium"
+        said = f"none was finished in {format_duration(round(found.window_s))}"
     elif outlook.verdict == "growing":
         per_day = -outlook.net_per_minute * 1_440
         twice_s = round(found.due / -outlook.net_per_minute * 60)
@@ -175,7 +178,8 @@ def backlog(found: Backlog) -> Finding | None:
             "verdict": outlook.verdict,
             "empty_in_s": outlook.empty_in_s,
         },
-        f"{found.due:,} due tasks, over {format_duration(round(found.window_s))}; {LEAST_DUE} are enough",
+        f"{found.due:,} due tasks, over {format_duration(round(found.window_s))}; {LEAST_DUE}, of which one waits for "
+        f"{format_duration(LEAST_OLDEST_S)}, are enough",
         f"jobctl queue stats --type {found.type}; jobctl work --type {found.type} --until-empty on a further host",
         weight=found.due / LEAST_DUE,
     )

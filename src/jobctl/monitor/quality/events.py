@@ -23,7 +23,8 @@ MOST_FAILURES = 5_000
 
 class Tally(NamedTuple):
     """Events of a job and type: `type` is a sync's step, else the event's name. `processed` and `failed` are what the
-    events themselves count; where they count nothing, each event is one, and failed when its level is `error`."""
+    events themselves count; where they count nothing, each event is one, and failed when its level is
+    `error` or its name ends so (a wrapped command's `attempt_failed`, which may be tried again, is a warning)."""
 
     job: str
     type: str
@@ -59,11 +60,12 @@ RUNS = PAIRS + sql.SQL("""
 COUNT = RUNS + sql.SQL("SELECT count(*) FROM late")
 TALLIES = RUNS + sql.SQL("""
 SELECT e.job, e.type, count(*) AS events,
-    coalesce(sum(CASE WHEN e.counts THEN e.done ELSE (e.level <> 'error')::integer END), 0)::bigint
+    coalesce(sum(CASE WHEN e.counts THEN e.done ELSE (NOT e.is_failure)::integer END), 0)::bigint
         AS processed,
-    coalesce(sum(CASE WHEN e.counts THEN e.broken ELSE (e.level = 'error')::integer END), 0)::bigint AS failed
+    coalesce(sum(CASE WHEN e.counts THEN e.broken ELSE e.is_failure::integer END), 0)::bigint AS failed
 FROM late AS l CROSS JOIN LATERAL (
-    SELECT s.job, s.level, coalesce(s.fields ->> 'step', s.event) AS type, s.fields ? 'processed' AS counts,
+    SELECT s.job, s.level = 'error' OR right(s.event, 7) = '_failed' AS is_failure,
+        coalesce(s.fields ->> 'step', s.event) AS type, s.fields ? 'processed' AS counts,
         CASE WHEN s.fields ->> 'processed' ~ '^[0-9]{1,15}$' THEN (s.fields ->> 'processed')::bigint ELSE 0 END AS done,
         CASE WHEN s.fields ->> 'failed' ~ '^[0-9]{1,15}$' THEN (s.fields ->> 'failed')::bigint ELSE 0 END AS broken
     FROM ops.sync_events AS s WHERE s.run_id = l.run_id ORDER BY s.event_id LIMIT %(most_of_a_run)s
@@ -77,7 +79,7 @@ FROM (
     SELECT e.* FROM late AS l CROSS JOIN LATERAL (
         SELECT s.job, coalesce(s.fields ->> 'error_class', s.event) AS error_class,
             left(coalesce(s.fields ->> 'reason', s.fields ->> 'said', s.event), 2000) AS error_message, s.at
-        FROM ops.sync_events AS s WHERE s.run_id = l.run_id AND s.level = 'error'
+        FROM ops.sync_events AS s WHERE s.run_id = l.run_id AND (s.level = 'error' OR right(s.event, 7) = '_failed')
         ORDER BY s.event_id LIMIT %(most_of_a_run)s
     ) AS e LIMIT %(most_failures)s
 ) AS f
