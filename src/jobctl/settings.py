@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from jobctl.settings_alerts import AlertSettings
     from jobctl.settings_embeddings import EmbeddingSettings
     from jobctl.settings_metrics import MetricsSettings, ServiceLevelSettings
+    from jobctl.settings_monitor import SloSettings
     from jobctl.settings_queue import QueueSettings
     from jobctl.settings_sync import SyncSettings
 
@@ -136,6 +137,12 @@ def _table_of_service_levels(value: object) -> object:
     from jobctl.settings_metrics import read_service_levels
 
     return read_service_levels(value)
+
+
+def _table_of_slo(value: object) -> object:
+    from jobctl.settings_monitor import read_slo
+
+    return read_slo(value)
 
 
 def _tokens(value: object) -> object:
@@ -330,6 +337,7 @@ class Settings(BaseModel):
     sync: Annotated[Any, BeforeValidator(_table_of_sync)] = None
     metrics: Annotated[Any, BeforeValidator(_table_of_metrics)] = None
     service_levels: Annotated[Any, BeforeValidator(_table_of_service_levels)] = None
+    slo: Annotated[Any, BeforeValidator(_table_of_slo)] = None
     run_as_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]*\$?$")] = "jobctl"
 
     @property
@@ -397,6 +405,13 @@ class Settings(BaseModel):
 
         return self.service_levels if self.service_levels is not None else ServiceLevelSettings()
 
+    @property
+    def slo_settings(self) -> "SloSettings":
+        """The table `slo` of the config file, with its defaults."""
+        from jobctl.settings_monitor import SloSettings
+
+        return self.slo if self.slo is not None else SloSettings()
+
     def max_runtime_of(self, job: str) -> int:
         """Seconds after which a run of `job` is ended."""
         return self.max_runtime_s.get(job, OTHER_MAX_RUNTIME_S)
@@ -433,7 +448,7 @@ class Settings(BaseModel):
 
 
 # Of the config file alone, each with a model of its own.
-TABLES: Final = ("queue", "embeddings", "sync", "metrics", "service_levels", "alerts")
+TABLES: Final = ("queue", "embeddings", "sync", "metrics", "service_levels", "slo", "alerts")
 SECRETS: Final = frozenset(
     name for name, about in Settings.model_fields.items() if "SecretStr" in str(about.annotation)
 )

@@ -94,6 +94,8 @@ def test_smoke_uses_the_options_that_the_team_has_set(base: Base, home: Path) ->
     done = as_ordinary_user([SMOKE, "ingest-branch", *settings], home)
     assert done.returncode == 1
     assert "there is no branch 'nowhere'" in done.stdout
+    looked = as_ordinary_user([SMOKE, "status", *settings], home)
+    assert (looked.returncode, looked.stderr) == (0, ""), looked
 
 
 WHOLE = dict.fromkeys(smoke.KEYS, "") | {

@@ -27,6 +27,10 @@ OF_RUNS: Final = (
 )
 
 
+def ended_badly(status: str, exit_code: int) -> bool:
+    return status in BAD or (status == "interrupted" and exit_code not in ASKED_FOR)
+
+
 class RunFact(NamedTuple):
     """A finished run of one job and scope."""
 
@@ -47,7 +51,7 @@ class RunFact(NamedTuple):
 
     @property
     def is_bad(self) -> bool:
-        return self.status in BAD or (self.status == "interrupted" and self.exit_code not in ASKED_FOR)
+        return ended_badly(self.status, self.exit_code)
 
     @property
     def is_good(self) -> bool:

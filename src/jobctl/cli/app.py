@@ -7,6 +7,7 @@ from jobctl.cli import (
     db_commands,
     doctor_command,
     embeddings_commands,
+    event_command,
     export_commands,
     impact_commands,
     insights_command,
@@ -18,7 +19,10 @@ from jobctl.cli import (
     queue_commands,
     retry_command,
     schedule_commands,
+    slo_command,
     slot_commands,
+    stats_command,
+    status_command,
     sync_command,
     work_command,
     wrap_command,
@@ -31,6 +35,10 @@ retry_command.add_to(app)
 sync_command.add_to(app)
 work_command.add_to(app)
 wrap_command.add_to(app)
+app.command("status", epilog=status_command.EXAMPLE)(status_command.status)
+app.command("stats", epilog=stats_command.EXAMPLE)(stats_command.stats)
+app.command("slo", epilog=slo_command.EXAMPLE)(slo_command.slo)
+app.command("events", epilog=event_command.EXAMPLE)(event_command.events)
 app.command("slots", epilog=slot_commands.SLOTS_EXAMPLE)(slot_commands.slots)
 app.command("pause", epilog=slot_commands.PAUSE_EXAMPLE)(slot_commands.pause)
 app.command("resume", epilog=slot_commands.RESUME_EXAMPLE)(slot_commands.resume)

@@ -106,6 +106,7 @@ def _json_value(value: object) -> object:
     from jobctl.settings_alerts import AlertSettings
     from jobctl.settings_embeddings import EmbeddingSettings
     from jobctl.settings_metrics import MetricsSettings, ServiceLevelSettings
+    from jobctl.settings_monitor import SloSettings
     from jobctl.settings_queue import QueueSettings
     from jobctl.settings_sync import SyncSettings
 
@@ -115,6 +116,7 @@ def _json_value(value: object) -> object:
         SyncSettings,
         MetricsSettings,
         ServiceLevelSettings,
+        SloSettings,
         AlertSettings,
     )
     if isinstance(value, shown_by_itself):

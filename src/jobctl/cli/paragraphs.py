@@ -4,13 +4,15 @@ import shutil
 import sys
 import textwrap
 
-from jobctl.cli.render import print_text
+from jobctl.cli.render import print_text, printable
 
 NARROWEST = 40
 
 
 def print_paragraph(text: str, *, first: str = "", indent: int = 0) -> None:
-    """`first` stands before the text, at most `indent` columns wide as it is seen; colours in it count for nothing."""
+    """`first` stands before the text, at most `indent` columns wide as it is seen; colours in it count for nothing.
+    The text may be anybody's: control characters in it are shown, not obeyed."""
+    text = printable(text)
     if not sys.stdout.isatty():
         print_text(f"{first}{text}")
         return

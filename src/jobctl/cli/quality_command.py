@@ -7,7 +7,7 @@ import typer
 
 from jobctl.cli.options import JsonOption, VerboseOption
 from jobctl.cli.paragraphs import print_paragraph
-from jobctl.cli.render import note, print_json, print_table, print_text
+from jobctl.cli.render import note, print_json, print_table, print_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -205,7 +205,7 @@ def _tell_failures(found: "Sequence[Finding]") -> None:
         first = broken[0]
         said = f"{first.rows:,} broken, such as {first.example}" if first.rows else first.why
         more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
-        note(f"jobctl: quality: {first.name}: {said}{more} (jobctl quality -v tells all, and how to mend it)")
+        note(f"jobctl: quality: {first.name}: {printable(said)}{more} (jobctl quality -v tells all, and how to mend it)")
 
 
 def _mark(status: str) -> str:

@@ -1,4 +1,5 @@
-"""`scripts/smoke`: run each job once as cron would, and judge what it says and leaves. For CI, and after a deploy.
+"""`scripts/smoke`: run each job once as cron would, and judge what it says and leaves; then look at all of it the way a
+monitor outside does. For CI, and after a deploy.
 
 As cron would: with no environment but cron's own variables and those of the crontab that has the job's line, in the
 home directory, through the crontab's shell, with nothing on its standard input and no terminal. A job that no crontab
@@ -35,6 +36,12 @@ KEYS = frozenset(
 SCOPE_KEYS = frozenset({"scope", "status", "exit_code", "counts", "error"})
 WRAPPED = ("run", "smoke", "--", "true")
 NOT_INSTALLED = "no crontab"
+# What only looks, with a key that its object must have.
+LOOKS = {
+    "status": ("health", ("status", "--json", "--fail-on", "never")),
+    "insights": ("items", ("insights", "--json")),
+    "export": ("items", ("export", "prometheus", "--json")),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ def main() -> int:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a variable, as a line of the crontab sets it"
     )
     asked = parser.parse_args()
-    there = jobs()
+    there = (*jobs(), *LOOKS)
     unknown = sorted({*asked.jobs} - {*there, "all"})
     if unknown:
         render.note(f"scripts/smoke: no such job: {', '.join(unknown)} (there are: {', '.join(there)})")
@@ -93,7 +100,9 @@ def main() -> int:
         return EXIT_USAGE
     variables = dict(pair.split("=", 1) for pair in asked.set)
     chosen = [job for job in there if not asked.jobs or "all" in asked.jobs or job in asked.jobs]
-    verdicts = [_smoke(job, variables, dry_run=not asked.for_real) for job in chosen]
+    verdicts = [
+        _look(job, variables) if job in LOOKS else _smoke(job, variables, dry_run=not asked.for_real) for job in chosen
+    ]
     _print(verdicts, dry_run=not asked.for_real)
     return EXIT_FAILED if any(verdict.faults for verdict in verdicts) else EXIT_DONE
 
@@ -194,6 +203,21 @@ def _smoke(job: str, variables: Mapping[str, str], *, dry_run: bool) -> Verdict:
         verdict.status = str(report.get("status"))
     if report is not None and not faults:
         verdict.faults.extend(_history_faults(report, environment.variables, dry_run=dry_run))
+    return verdict
+
+
+def _look(name: str, variables: Mapping[str, str]) -> Verdict:
+    key, words = LOOKS[name]
+    ended = _run(words, {**_cron_variables(), **variables})
+    verdict = Verdict(name, NOT_INSTALLED, ended)
+    try:
+        told: object = json.loads(ended.stdout)
+    except ValueError:
+        told = None
+    if ended.exit_code != EXIT_DONE or ended.stderr:
+        verdict.faults.append(f"exit code {ended.exit_code}: {ended.stderr[:500]}")
+    if not isinstance(told, dict) or key not in told:
+        verdict.faults.append(f"stdout is not an object with {key}: {ended.stdout[:200]!r}")
     return verdict
 
 

@@ -6,57 +6,10 @@ look dead. Whoever looks dead is therefore looked at twice, the second time with
 COMMITTED, which is the server's default.
 """
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import NamedTuple
-from uuid import UUID
-
 import psycopg
 from psycopg.rows import class_row
 
-from jobctl.monitor.runs import states
-from jobctl.monitor.runs.states import State
-
-
-class Unfinished(NamedTuple):
-    """A row that says it is not finished. `progress` are the counts of what it has committed so far, where it has a
-    checkpoint; ages are by the database's clock."""
-
-    run_id: UUID
-    scope: str
-    job: str
-    correlation_id: str
-    status: str
-    host: str
-    os_user: str
-    supervisor_pid: int
-    worker_pid: int | None
-    guard_backend_pid: int | None
-    version: str
-    command: str
-    slot_at: datetime | None
-    started_at: datetime
-    heartbeat_at: datetime
-    elapsed_s: float
-    silent_s: float
-    lease_s: int | None
-    is_lock_held: bool
-    progress: Mapping[str, int] | None
-    progress_at: datetime | None
-
-    @property
-    def state(self) -> State:
-        return states.of(self.status, pulse=self)
-
-    @property
-    def why(self) -> str:
-        """The evidence, in words; empty for one that just runs."""
-        if self.state == "dead":
-            return f"its lock is free: it ended without a word, last heard {self.silent_s:.0f} s ago"
-        if self.state == "frozen":
-            return f"it holds its lock and has been silent for {self.silent_s:.0f} s: stopped, or cut off"
-        return ""
-
+from jobctl.monitor.runs.facts import Unfinished
 
 # A server that restarted gives its process numbers out anew, so a lock counts only for the newest fence drawn under it.
 UNFINISHED = """

@@ -1,0 +1,115 @@
+"""`jobctl events`: what runs did or met, one line each, the newest first."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jobctl.cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from jobctl.monitor.runs.events import Event
+
+EXAMPLE = """Examples:\n
+\b
+  jobctl events --level warning                what went wrong in the last day
+  jobctl events --job sync --since 7d --limit 500
+  jobctl events --run 6f2c9f0e-5d53-4f6e-8a7e-0c2f6f3a9b11 --json
+"""
+SHOWN_FIELDS = 200
+
+
+def events(
+    job: Annotated[str | None, typer.Option("--job", help="Only of this job.", show_default=False)] = None,
+    level: Annotated[
+        str | None,
+        typer.Option("--level", help="Only of this level and graver: debug, info, warning, error.", show_default=False),
+    ] = None,
+    since: Annotated[str, typer.Option("--since", help="How far back: 1d, 12h, or a time (ISO 8601).")] = "1d",
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="ID", help="Only of this run, however old.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Events on a page.")] = 100,
+    cursor: Annotated[
+        int | None,
+        typer.Option("--cursor", min=1, help="Go on behind this page: the last one's `next`.", show_default=False),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """List what runs did or met. The log has it, too; this is what the database keeps of it."""
+    from jobctl import clock
+    from jobctl.cli.render import note, print_json
+    from jobctl.cli.session import current_settings, open_database
+    from jobctl.cli.times import past
+    from jobctl.errors import UsageError
+    from jobctl.monitor.runs import events as store
+
+    if level is not None and level not in store.LEVELS:
+        raise UsageError(f"{level!r} is no level", hint=f"one of {', '.join(store.LEVELS)}")
+    run_id = _run_id(run) if run is not None else None
+    settings = current_settings()
+    moment = past("--since", since, clock.utc_now(), settings.timezone)
+    with open_database(settings).connect(purpose="events") as conn:
+        conn.read_only = True
+        found = store.page(
+            conn,
+            since=moment if run_id is None else store.EVER,
+            job=job,
+            run_id=run_id,
+            level=level,
+            before=cursor,
+            limit=limit + 1,
+        )
+    shown = found[:limit]
+    following = shown[-1].event_id if len(found) > limit else None
+    if json:
+        print_json({"items": [each._asdict() for each in shown], "next": following})
+        return
+    _print(shown, settings.timezone)
+    if following is not None:
+        note(f"More: add --cursor {following}")
+
+
+def _run_id(text: str) -> "UUID":
+    from uuid import UUID
+
+    from jobctl.errors import UsageError
+
+    try:
+        return UUID(text)
+    except ValueError:
+        raise UsageError(f"--run {text!r} is not the id of a run", hint="jobctl status --json names them") from None
+
+
+def _print(shown: "list[Event]", zone: str) -> None:
+    from contextlib import suppress
+    from zoneinfo import ZoneInfo
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from jobctl.cli.render import print_text, printable
+    from jobctl.cli.status_views import table
+
+    if not shown:
+        print_text("No such events.")
+        return
+    clock = ZoneInfo(zone)
+    colours = {"warning": "yellow", "error": "bold red", "debug": "bright_black"}
+    made = table(f"at ({zone})", "level", "job", "event", "", folds="")
+    for each in shown:
+        made.add_row(
+            Text(f"{each.at.astimezone(clock):%m-%d %H:%M:%S}"),
+            Text(each.level, style=colours.get(each.level, "")),
+            Text(printable(f"{each.job} {each.scope}".strip())),
+            Text(printable(each.event)),
+            Text(printable(_fields(each))),
+        )
+    with suppress(OSError):
+        Console(highlight=False).print(made)
+
+
+def _fields(event: "Event") -> str:
+    text = " ".join(f"{name}={value}" for name, value in event.fields.items())
+    return text if len(text) <= SHOWN_FIELDS else text[: SHOWN_FIELDS - 1] + "…"
