@@ -205,7 +205,9 @@ def _tell_failures(found: "Sequence[Finding]") -> None:
         first = broken[0]
         said = f"{first.rows:,} broken, such as {first.example}" if first.rows else first.why
         more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
-        note(f"jobctl: quality: {first.name}: {printable(said)}{more} (jobctl quality -v tells all, and how to mend it)")
+        note(
+            f"jobctl: quality: {first.name}: {printable(said)}{more} (jobctl quality -v tells all, and how to mend it)"
+        )
 
 
 def _mark(status: str) -> str:
