@@ -203,7 +203,7 @@ def test_a_backlog_is_told_with_the_time_it_points_to() -> None:
     found = load.backlog(Backlog("crawl", due=1_000, arrived=3_000, left=2_000, oldest_s=4_000, window_s=day))
     assert found is not None
     assert (found.severity, found.evidence["verdict"]) == ("medium", "growing")
-    assert "1,000 more each day: twice as many in 1d" in found.what
+    assert "; 1,000 more each day: twice as many in 1d" in found.what
     stalled = load.backlog(Backlog("crawl", due=60, arrived=60, left=0, oldest_s=4_000, window_s=day))
     assert stalled is not None and stalled.severity == "high"
     slow = load.backlog(Backlog("crawl", due=10_000, arrived=0, left=2_500, oldest_s=4_000, window_s=day))
