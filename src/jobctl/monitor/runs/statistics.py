@@ -90,6 +90,10 @@ FROM runs AS r WHERE r.took_ms IS NOT NULL GROUP BY GROUPING SETS ((), (r.job), 
 """
 
 
+# For the transaction: a quarter of a million runs sorted in memory cost two thirds of what they do on disk.
+ROOM = "SELECT pg_catalog.set_config('work_mem', '32MB', true)"
+
+
 def statistics(
     conn: psycopg.Connection, *, since: datetime, until: datetime, zone: str, job: str | None = None
 ) -> Statistics:
@@ -107,6 +111,7 @@ def statistics(
     counts: dict[tuple[str, int | None], Counter[str]] = defaultdict(Counter)
     percentiles: dict[tuple[str, int | None], Sequence[int]] = {}
     trends: dict[str, list[int | None]] = {}
+    conn.execute(ROOM)
     with conn.cursor(row_factory=dict_row) as cursor:
         for row in cursor.execute(FIGURES, parameters):
             key = (row["job"] or "", row["day"])
