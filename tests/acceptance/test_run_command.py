@@ -349,7 +349,7 @@ def test_each_name_has_its_own_file_for_prometheus(wrapper: Wrapper) -> None:
     assert wrapper.run("bad", "--", "false").exit_code == 1
     told = {path.name: path.read_text() for path in wrapper.runner.directory.glob("*.prom")}
     assert sorted(told) == ["jobctl_run_bad.prom", "jobctl_run_good.prom"]
-    assert 'jobctl_run_success{job="run",scope="bad"} 0' in told["jobctl_run_bad.prom"]
+    assert 'jobctl_run_success{job_name="run",scope="bad"} 0' in told["jobctl_run_bad.prom"]
 
 
 def test_dry_run_shows_the_command_and_does_not_run_it(wrapper: Wrapper, base: Base) -> None:

@@ -6,13 +6,17 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
+import typer.main
+
 from jobctl import errors
 from jobctl.branches.load_report import LoadReport
 from jobctl.branches.rejects import ReasonCount, Reject
 from jobctl.cli.app import app
+from jobctl.cli.command_shapes import shapes_below
 from jobctl.cli.queue_account import Account
 from jobctl.jobs.ingest_branch.writer import COUNTS
 from jobctl.monitor.doctor.finding import SUBJECTS
+from jobctl.monitor.quality.asking import CHECKS
 from jobctl.monitor.queue import patterns, stats, why
 from jobctl.monitor.queue.projection import Projection
 from jobctl.monitor.queue.quantiles import Quantiles
@@ -133,3 +137,26 @@ def test_json_page_lists_each_count_of_ingest_branch() -> None:
 def test_contributing_lists_each_script() -> None:
     scripts = {each.name for each in (PROJECT / "scripts").iterdir() if each.is_file() and each.suffix == ""}
     assert set(re.findall(r"^\| `scripts/([a-z-]+)", CONTRIBUTING, re.MULTILINE)) == scripts
+
+
+def test_the_pages_of_insights_and_quality_list_what_there_is() -> None:
+    quality = (PROJECT / "docs/quality.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", quality, re.MULTILINE))
+    assert {name: text.replace("`", "") for name, text in rows.items()} == {each.name: each.says for each in CHECKS}
+    whole = quality.partition("| `messages-delivered`")[2].partition("look at each row")[0]
+    named = set(re.findall(r"`([a-z-]+)`", whole.rpartition("\n\n")[2]))
+    assert named == {each.name for each in CHECKS if each.reads}
+    insights = (PROJECT / "docs/insights.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `([a-z-]+)` \|", insights, re.MULTILINE))
+    source = "".join(path.read_text() for path in (PROJECT / "src/jobctl/monitor/insights").glob("*.py"))
+    codes = {code for code in re.findall(r'"([a-z]+(?:-[a-z]+)*)"', source) if code in told or "-" in code}
+    assert told == codes - {"ingest-branch"}
+
+
+def test_what_a_check_tells_to_do_names_commands_that_there_are() -> None:
+    there = shapes_below(typer.main.get_command(app))
+    for check in CHECKS:
+        for words, option in re.findall(r"jobctl ((?:[a-z-]+ ?){1,2})(--[a-z-]+)?", check.mend):
+            name = next((name for name in (words.strip(), words.split()[0]) if name in there), None)
+            assert name is not None, check.mend
+            assert not option or option in there[name].options, check.mend

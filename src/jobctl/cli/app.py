@@ -10,11 +10,14 @@ from jobctl.cli import (
     embeddings_commands,
     event_command,
     explain_command,
+    export_commands,
     impact_commands,
+    insights_command,
     items_commands,
     job_commands,
     metrics_commands,
     project_commands,
+    quality_command,
     queue_commands,
     retry_command,
     runs_commands,
@@ -44,12 +47,15 @@ app.command("pause", epilog=slot_commands.PAUSE_EXAMPLE)(slot_commands.pause)
 app.command("resume", epilog=slot_commands.RESUME_EXAMPLE)(slot_commands.resume)
 app.command("explain", epilog=explain_command.EXAMPLE)(explain_command.explain)
 app.command("doctor", epilog=doctor_command.EXAMPLE)(doctor_command.doctor)
+app.command("insights", epilog=insights_command.EXAMPLE)(insights_command.insights)
+app.command("quality", epilog=quality_command.EXAMPLE)(quality_command.quality)
 app.add_typer(alert_commands.app, name="alerts")
 app.add_typer(branch_commands.app, name="branch")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(db_commands.app, name="db")
 app.add_typer(demo_commands.app, name="demo")
 app.add_typer(embeddings_commands.app, name="embeddings")
+app.add_typer(export_commands.app, name="export")
 app.add_typer(items_commands.app, name="items")
 app.add_typer(metrics_commands.app, name="metrics")
 project_commands.app.add_typer(impact_commands.app, name="impact")

@@ -37,7 +37,11 @@ SCOPE_KEYS = frozenset({"scope", "status", "exit_code", "counts", "error"})
 WRAPPED = ("run", "smoke", "--", "true")
 NOT_INSTALLED = "no crontab"
 # What only looks, with a key that its object must have.
-LOOKS = {"status": ("health", ("status", "--json", "--fail-on", "never"))}
+LOOKS = {
+    "status": ("health", ("status", "--json", "--fail-on", "never")),
+    "insights": ("items", ("insights", "--json")),
+    "export": ("items", ("export", "prometheus", "--json")),
+}
 
 
 @dataclass(frozen=True, slots=True)

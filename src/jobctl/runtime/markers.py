@@ -1,8 +1,14 @@
-"""How a run's end is told to machines: one marker line in the log, and a file for Prometheus' textfile collector."""
+"""How a run's end is told to machines: one marker line in the log, and a file for Prometheus' textfile collector.
 
-import os
-from contextlib import suppress
+The file is written by hand: what a library for it costs to import is a third of a start. Its metrics are named as those
+of `jobctl export prometheus` are (monitor/prometheus), and begin with `jobctl_run_`, with which none of those does: one
+directory may hold both, and the collector refuses a name that two files describe differently. The label is `job_name`,
+since Prometheus keeps `job` for itself and would rename ours.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from jobctl import log
 from jobctl.runtime.outcome import ABANDONED, FAILED, INTERRUPTED, TIMEOUT, RunReport
@@ -32,37 +38,37 @@ def log_outcome(report: RunReport, scope: str = "") -> None:
     )
 
 
+# Each with its help; all are gauges.
+RUN_METRICS: Final[Mapping[str, str]] = {
+    "jobctl_run_success": "Whether the last run on this host did not fail (1) or did (0).",
+    "jobctl_run_exit_code": "Exit code of the last run on this host.",
+    "jobctl_run_duration_seconds": "How long the last run on this host took.",
+    "jobctl_run_finished_timestamp_seconds": "When the last run on this host ended.",
+    "jobctl_run_peak_memory_bytes": "Most memory that the worker of the last run on this host had.",
+}
+
+
 def write_textfile(report: RunReport, directory: Path, scope: str = "") -> None:
     """Replace `jobctl_<job>.prom`, of a wrapped command `jobctl_run_<name>.prom`, atomically.
 
     A directory that cannot be written fails no run; the log says so."""
-    labels = f'{{job="{report.job}"' + (f',scope="{scope}"' if scope else "") + "}"
-    name = "_".join(["jobctl", report.job.replace("-", "_"), *([scope] if scope else [])])
-    gauges = {
-        "jobctl_run_success": (0 if report.status in FAILURES else 1, "1 if the last run did not fail"),
-        "jobctl_run_exit_code": (report.exit_code, "Exit code of the last run"),
-        "jobctl_run_duration_seconds": (report.duration_ms / 1000, "Duration of the last run"),
-        "jobctl_run_finished_timestamp_seconds": (report.finished_at.timestamp(), "When the last run ended"),
-        "jobctl_run_peak_memory_bytes": (report.peak_memory_bytes, "Peak memory of the last run's worker"),
-    }
+    values = (
+        0 if report.status in FAILURES else 1,
+        report.exit_code,
+        report.duration_ms / 1000,
+        report.finished_at.timestamp(),
+        report.peak_memory_bytes,
+    )
+    labels = f'{{job_name="{report.job}",scope="{scope}"}}'
     lines = [
         line
-        for gauge, (value, text) in gauges.items()
-        for line in (f"# HELP {gauge} {text}", f"# TYPE {gauge} gauge", f"{gauge}{labels} {value}")
+        for (name, text), value in zip(RUN_METRICS.items(), values, strict=True)
+        for line in (f"# HELP {name} {text}", f"# TYPE {name} gauge", f"{name}{labels} {value}")
     ]
-    import tempfile
+    name = "_".join(["jobctl", report.job.replace("-", "_"), *([scope] if scope else [])])
+    from jobctl.replaced_file import replace
 
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".jobctl-")
+        replace(directory / f"{name}.prom", ("\n".join(lines) + "\n").encode())
     except OSError as error:
         LOG.warning("textfile_not_written", directory=str(directory), reason=str(error))
-        return
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
-        Path(temporary).chmod(0o644)  # the collector runs as another user
-        Path(temporary).replace(directory / f"{name}.prom")
-    except OSError as error:
-        LOG.warning("textfile_not_written", directory=str(directory), reason=str(error))
-        with suppress(OSError):
-            Path(temporary).unlink()
