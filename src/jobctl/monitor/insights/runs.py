@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from jobctl.alerts.conditions import percentile
+from jobctl.alerts.conditions.durations import percentile
 from jobctl.monitor.insights import batches, failing, overlapping, slower
 from jobctl.monitor.insights.batches import Ingest
 from jobctl.monitor.insights.finding import Finding

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from jobctl.alerts.conditions import percentile
+from jobctl.alerts.conditions.durations import percentile
 from jobctl.monitor.prometheus.catalogue import Sample
 from jobctl.monitor.runs import running
 from jobctl.monitor.scopes import PAIRS
