@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from jobctl.settings_embeddings import EmbeddingSettings
     from jobctl.settings_metrics import MetricsSettings, ServiceLevelSettings
     from jobctl.settings_queue import QueueSettings
+    from jobctl.settings_report import ReportSettings
     from jobctl.settings_sync import SyncSettings
 
 DEFAULT_MAX_RUNTIME_S: Final[Mapping[str, int]] = {
@@ -136,6 +137,12 @@ def _table_of_service_levels(value: object) -> object:
     from jobctl.settings_metrics import read_service_levels
 
     return read_service_levels(value)
+
+
+def _table_of_report(value: object) -> object:
+    from jobctl.settings_report import read_report
+
+    return read_report(value)
 
 
 def _tokens(value: object) -> object:
@@ -330,6 +337,7 @@ class Settings(BaseModel):
     sync: Annotated[Any, BeforeValidator(_table_of_sync)] = None
     metrics: Annotated[Any, BeforeValidator(_table_of_metrics)] = None
     service_levels: Annotated[Any, BeforeValidator(_table_of_service_levels)] = None
+    report: Annotated[Any, BeforeValidator(_table_of_report)] = None
     run_as_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]*\$?$")] = "jobctl"
 
     @property
@@ -397,6 +405,13 @@ class Settings(BaseModel):
 
         return self.service_levels if self.service_levels is not None else ServiceLevelSettings()
 
+    @property
+    def report_settings(self) -> "ReportSettings":
+        """The table `report` of the config file, with its defaults."""
+        from jobctl.settings_report import ReportSettings
+
+        return self.report if self.report is not None else ReportSettings()
+
     def max_runtime_of(self, job: str) -> int:
         """Seconds after which a run of `job` is ended."""
         return self.max_runtime_s.get(job, OTHER_MAX_RUNTIME_S)
@@ -433,7 +448,7 @@ class Settings(BaseModel):
 
 
 # Of the config file alone, each with a model of its own.
-TABLES: Final = ("queue", "embeddings", "sync", "metrics", "service_levels", "alerts")
+TABLES: Final = ("queue", "embeddings", "sync", "metrics", "service_levels", "report", "alerts")
 SECRETS: Final = frozenset(
     name for name, about in Settings.model_fields.items() if "SecretStr" in str(about.annotation)
 )

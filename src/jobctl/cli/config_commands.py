@@ -107,6 +107,7 @@ def _json_value(value: object) -> object:
     from jobctl.settings_embeddings import EmbeddingSettings
     from jobctl.settings_metrics import MetricsSettings, ServiceLevelSettings
     from jobctl.settings_queue import QueueSettings
+    from jobctl.settings_report import ReportSettings
     from jobctl.settings_sync import SyncSettings
 
     shown_by_itself = (
@@ -116,6 +117,7 @@ def _json_value(value: object) -> object:
         MetricsSettings,
         ServiceLevelSettings,
         AlertSettings,
+        ReportSettings,
     )
     if isinstance(value, shown_by_itself):
         return value.shown()
