@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from jobctl.reports import palette
 from jobctl.reports.model import BANDS, Job, Report
-from jobctl.reports.words import count, day, money, number, percent, weekday
+from jobctl.reports.words import count, day, money, number, one_line, percent, weekday
 
 WIDTH: Final = 520  # of the whole picture, in the mail's own pixels
 MOST_JOBS: Final = 12
@@ -23,6 +23,9 @@ class Chart:
     name: str
     spec: Spec
     alt: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alt", one_line(self.alt, 2_000))
 
 
 def all_charts(report: Report) -> dict[str, Chart]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from jobctl.reports.model import Report
-from jobctl.reports.words import change, count, money, percent, span
+from jobctl.reports.words import change, count, money, one_line, percent, span
 
 MOST: Final = 8
 LARGE_RISE: Final = 0.1
@@ -118,5 +118,4 @@ def headline(report: Report) -> str:
 
 def subject(report: Report) -> str:
     """One line, at most 120 characters: phones show some forty, so the fact stands right behind the week."""
-    said = f"Week {report.week.number}: {headline(report)}"
-    return said if len(said) <= 120 else said[:119] + "…"
+    return one_line(f"Week {report.week.number}: {headline(report)}", 120)

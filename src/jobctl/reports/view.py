@@ -1,10 +1,15 @@
 """The shape in which the report is shown: what both templates, the terminal and the tests read. Pure.
 
-It is made once (`views.py`), so that page and text say the same. All texts are plain: who writes them into HTML escapes
-them. `tone` is good, warn, bad or nothing, and never the only bearer of what is meant.
+It is made once (`views.py`), so that page and text say the same. All texts are one line without anything that a reader
+could obey; who writes them into HTML escapes them. `tone` is good, warn, bad or nothing, and never the only bearer of what is meant.
 """
 
 from dataclasses import dataclass, field
+from typing import Final
+
+from jobctl.reports.words import one_line
+
+LONGEST: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +19,8 @@ class Cell:
     tone: str = ""
 
     def __post_init__(self) -> None:
+        if not self.text.isprintable():
+            object.__setattr__(self, "text", one_line(self.text, LONGEST))
         if self.url is not None and not self.url.startswith(("https://", "http://")):
             raise ValueError("a link leads to http or https only")
 
