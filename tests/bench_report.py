@@ -98,7 +98,7 @@ def projects(word: str = "") -> tuple[Project, ...]:
     told: list[Project] = []
     for nth in range(40):
         band, before = bands[nth % 7], bands[(nth + nth // 7) % 7]
-        why = ("open pull requests not touched for 14 days (0.62)", "median hours to the first response (130)")
+        why = ("open pull requests not touched for 14 days: 62 %", "median hours to the first response: 130")
         told.append(
             Project(
                 name=f"octo/project-{nth}{word}",

@@ -92,8 +92,8 @@ def test_bands_move_by_what_was_kept_of_both_days(conn: psycopg.Connection, made
     down = next(each for each in found.projects if each.name == "octo/down")
     assert (down.per_day, down.bugs) == (40, 3)
     assert down.reasons == (
-        "fewest people with half of the commits (1)",
-        "open pull requests not touched for 14 days (0.9)",
+        "fewest people with half of the commits: 1",
+        "open pull requests not touched for 14 days: 90 %",
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobctl.cli import render
+from jobctl.cli.sparkline import sparkline
 from jobctl.errors import JobctlError
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ def _section(console: "Console", section: "Section") -> None:
             grid.add_row(Text(fact.label, "dim"), _cell(fact.value))
         console.print(grid)
     if section.picture is not None:
+        if section.picture.trend:
+            console.print(Text(f" {sparkline(section.picture.trend)}  by week"))
         console.print(Text(f" {section.picture.alt}", "dim"))
     for table in section.tables:
         console.print(_grid(table))

@@ -23,6 +23,7 @@ class Chart:
     name: str
     spec: Spec
     alt: str
+    trend: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "alt", one_line(self.alt, 2_000))
@@ -60,7 +61,8 @@ def revenue(report: Report) -> Chart | None:
         f"{money(first.per_day or 0, currency)} on {day(first.day)}; "
         f"the most was {money(most.per_day or 0, currency)} on {day(most.day)}."
     )
-    return Chart("revenue", spec, alt)
+    by_week = tuple(each.per_day for each in report.trend[::-1][::7][::-1])
+    return Chart("revenue", spec, alt, by_week)
 
 
 def velocity(report: Report) -> Chart | None:
@@ -98,7 +100,7 @@ def velocity(report: Report) -> Chart | None:
         f"A week, in {last.week}: {number(last.resolved)} bugs resolved and {number(last.merged)} pull requests merged; "
         f"in {first.week}: {number(first.resolved)} and {number(first.merged)}."
     )
-    return Chart("velocity", spec, alt)
+    return Chart("velocity", spec, alt, tuple(each.resolved for each in report.paces))
 
 
 def health(report: Report) -> Chart | None:

@@ -54,8 +54,11 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
+    """`trend` is its course in a few values, where it has one: for those who see no pictures."""
+
     content_id: str
     alt: str
+    trend: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

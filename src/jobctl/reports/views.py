@@ -18,7 +18,7 @@ def content_id(name: str) -> str:
 
 def view_of(report: Report, links: Links, charts: dict[str, Chart]) -> View:
     """`charts` are those that were drawn, by their names."""
-    pictures = {name: Picture(content_id(name), chart.alt) for name, chart in charts.items()}
+    pictures = {name: Picture(content_id(name), chart.alt, chart.trend) for name, chart in charts.items()}
     asked = decisions(report)
     zone = report.week.zone
     so_far = "" if report.is_over else ", so far"

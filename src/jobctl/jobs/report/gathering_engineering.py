@@ -189,9 +189,11 @@ def _reasons(row: days.OfWeek) -> tuple[str, ...]:
         return ()
     lost = [part for part in health.judge(row.facts).parts if part.lost]
     lost.sort(key=lambda part: -(part.lost or 0.0))
-    return tuple(f"{_short(part)} ({part.value:g})" for part in lost[:MOST_REASONS] if part.value is not None)
+    return tuple(_reason(part) for part in lost[:MOST_REASONS])
 
 
-def _short(part: health.Part) -> str:
-    """Without its window: what is looked up is there by its name."""
-    return part.input.about.partition(",")[0]
+def _reason(part: health.Part) -> str:
+    """Without its window, which `jobctl metrics health` tells."""
+    value = part.value or 0.0
+    said = f"{value:.0%}".replace("%", " %") if part.input.name.endswith("_share") else f"{value:,.1f}".removesuffix(".0")
+    return f"{part.input.about.partition(',')[0]}: {said}"
