@@ -21,7 +21,9 @@ JSON_PAGE = (DOCS / "json.md").read_text(encoding="utf-8")
 
 
 def told_on_the_page() -> set[str]:
-    return set(re.findall(r"`([a-z0-9_]+)`", JSON_PAGE.partition("\n## `jobctl report --json`\n")[2].partition("\n## ")[0]))
+    return set(
+        re.findall(r"`([a-z0-9_]+)`", JSON_PAGE.partition("\n## `jobctl report --json`\n")[2].partition("\n## ")[0])
+    )
 
 
 def keys_of(value: Any) -> set[str]:

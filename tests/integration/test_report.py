@@ -37,7 +37,13 @@ def of_week(conn: psycopg.Connection, week: Week = WEEK, **changes: Any) -> Repo
 
 def test_an_empty_database_is_told_as_not_known(conn: psycopg.Connection) -> None:
     found = of_week(conn)
-    assert (found.figures, found.projects, found.branches, found.jobs, found.runs_kept_since) == (None, (), (), (), None)
+    assert (found.figures, found.projects, found.branches, found.jobs, found.runs_kept_since) == (
+        None,
+        (),
+        (),
+        (),
+        None,
+    )
     assert found.success is None and found.bands_before is None
     assert {each.per_day for each in found.trend} == {None} and len(found.trend) == 84
     assert (found.queue.tries, found.queue.due, found.embeddings and found.embeddings.items) == (0, 0, 0)
@@ -87,7 +93,12 @@ def test_bands_move_by_what_was_kept_of_both_days(conn: psycopg.Connection, made
                 conn.execute(kept.encode(), (project_id, day, facts, health, band))
     made.project("octo/asleep", active=False)
     found = of_week(conn)
-    assert {each.name: each.moved for each in found.projects} == {"octo/up": 1, "octo/down": -1, "octo/same": 0, "octo/new": 0}
+    assert {each.name: each.moved for each in found.projects} == {
+        "octo/up": 1,
+        "octo/down": -1,
+        "octo/same": 0,
+        "octo/new": 0,
+    }
     assert found.bands == {"critical": 2, "warning": 1, "healthy": 1, "unknown": 0}
     down = next(each for each in found.projects if each.name == "octo/down")
     assert (down.per_day, down.bugs) == (40, 3)
@@ -118,7 +129,14 @@ def test_pull_requests_that_nobody_touches_are_stuck(conn: psycopg.Connection, m
 
 
 def test_runs_slots_and_incidents_are_those_of_the_week(conn: psycopg.Connection) -> None:
-    for back, status, code in ((1, "completed", 0), (2, "failed", 1), (3, "timeout", 124), (4, "interrupted", 143), (5, "interrupted", 137), (6, "skipped", 0)):
+    for back, status, code in (
+        (1, "completed", 0),
+        (2, "failed", 1),
+        (3, "timeout", 124),
+        (4, "interrupted", 143),
+        (5, "interrupted", 137),
+        (6, "skipped", 0),
+    ):
         keep_run(conn, "work", WEEK.end - back * HOUR, status=status, exit_code=code, took=1_000 * back)
     keep_run(conn, "work", WEEK.end)
     keep_run(conn, "work", WEEK.start - HOUR)
@@ -140,7 +158,11 @@ def test_runs_slots_and_incidents_are_those_of_the_week(conn: psycopg.Connection
     assert [(each.good, each.bad) for each in work.days] == [(0, 0)] * 6 + [(1, 3)]
     assert [(each.name, each.missed) for each in found.jobs] == [("run backup", 0), ("sync", 4), ("work", 0)]
     assert found.runs_kept_since == WEEK.start - HOUR
-    assert [(each.title, each.lasted_s / 3_600) for each in found.incidents.shown] == [("T1", 6), ("T2", 30), ("T3", 6 * 24)]
+    assert [(each.title, each.lasted_s / 3_600) for each in found.incidents.shown] == [
+        ("T1", 6),
+        ("T2", 30),
+        ("T3", 6 * 24),
+    ]
 
 
 def test_records_are_counted_from_the_runs_and_freshness_from_the_loads(conn: psycopg.Connection) -> None:
@@ -155,7 +177,13 @@ def test_records_are_counted_from_the_runs_and_freshness_from_the_loads(conn: ps
         ([WEEK.end - 2 * DAY, WEEK.end + HOUR],),
     )
     for back in (1, 2, 300):
-        keep_run(conn, "ingest-branch", WEEK.end - back * HOUR, scope="airports", counts={"read": 100, "inserted": 3, "updated": 4, "rejected": 5})
+        keep_run(
+            conn,
+            "ingest-branch",
+            WEEK.end - back * HOUR,
+            scope="airports",
+            counts={"read": 100, "inserted": 3, "updated": 4, "rejected": 5},
+        )
     keep_run(conn, "ingest-branch", WEEK.end - HOUR, scope="airports", status="skipped")
     airports, towns = of_week(conn).branches
     assert (airports.runs, airports.read, airports.changed, airports.rejected) == (2, 200, 14, 10)

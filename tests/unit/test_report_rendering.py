@@ -184,18 +184,34 @@ def test_nothing_known_is_said_and_never_shown_as_zero() -> None:
     )  # fmt: skip
     made = rendering.letter_of(report, LINKS, (), ())
     assert made.images == () and made.attachments == ()
-    for said in ("not known", "No figures were kept", "There is no branch.", "No run ended in this week.", "No project is followed."):
+    for said in (
+        "not known",
+        "No figures were kept",
+        "There is no branch.",
+        "No run ended in this week.",
+        "No project is followed.",
+    ):
         assert said in made.text and said in made.html
     assert "0 USD" not in made.text and "0 %" not in made.text
-    first = a_report(projects=tuple(replace(each, band="unknown", score=None, band_before=None, score_before=None) for each in projects()))
-    assert "not known" in rendering.text_of(first, LINKS) and "Nothing was kept a week before" in rendering.text_of(first, LINKS)
+    first = a_report(
+        projects=tuple(
+            replace(each, band="unknown", score=None, band_before=None, score_before=None) for each in projects()
+        )
+    )
+    assert "not known" in rendering.text_of(first, LINKS) and "Nothing was kept a week before" in rendering.text_of(
+        first, LINKS
+    )
 
 
 def test_a_thousand_projects_fit_into_a_mail() -> None:
-    many = tuple(replace(each, name=f"octo/project-{nth}-{at}") for nth, each in enumerate(projects()) for at in range(25))
+    many = tuple(
+        replace(each, name=f"octo/project-{nth}-{at}") for nth, each in enumerate(projects()) for at in range(25)
+    )
     report = a_report(projects=many)
     made = rendering.letter_of(report, PAGES, report.bugs.shown * 10, report.pulls.shown * 10)
-    size = len(made.html.encode()) + len(made.text.encode()) + sum(len(each.content) * 4 / 3 for each in made.attachments)
+    size = (
+        len(made.html.encode()) + len(made.text.encode()) + sum(len(each.content) * 4 / 3 for each in made.attachments)
+    )
     assert size <= 100_000
     [archive] = made.attachments
     with zipfile.ZipFile(io.BytesIO(archive.content)) as held:

@@ -45,7 +45,8 @@ def test_what_is_no_week_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "said"), [(0.99499, "99.4 %"), (0.995, "99.5 %"), (1.0, "100 %"), (0.0, "0 %"), (None, "not known"), (0.29, "29 %")]
+    ("share", "said"),
+    [(0.99499, "99.4 %"), (0.995, "99.5 %"), (1.0, "100 %"), (0.0, "0 %"), (None, "not known"), (0.29, "29 %")],
 )
 def test_a_share_is_never_rounded_up_to_its_goal(share: float | None, said: str) -> None:
     assert words.percent(share) == said
@@ -58,14 +59,34 @@ def test_what_a_stranger_wrote_becomes_one_line_without_what_cannot_be_seen() ->
 
 
 def test_words_of_numbers_and_spans() -> None:
-    assert [words.span(each) for each in (0, 59, 3_600, 90_000, 172_800, 90 * 86_400)] == ["0 s", "59 s", "1 h", "25 h", "2 d", "90 d"]
+    assert [words.span(each) for each in (0, 59, 3_600, 90_000, 172_800, 90 * 86_400)] == [
+        "0 s",
+        "59 s",
+        "1 h",
+        "25 h",
+        "2 d",
+        "90 d",
+    ]
     assert [words.number(each) for each in (None, 3.0, 2.25, 1_234.56)] == ["not known", "3", "2.2", "1,234.6"]
     assert [words.change(each) for each in (0.18, -0.034, 0.001)] == ["+18 %", "-3 %", "no change"]
     assert words.days(date(2026, 12, 28), date(2027, 1, 3)) == "28 Dec 2026 to 3 Jan 2027"
     assert words.days(date(2026, 11, 16), date(2026, 11, 22)) == "16 to 22 Nov 2026"
 
 
-@pytest.mark.parametrize("name", ["octo/..", "octo", "octo/cat/../dog", "a b/c", "javascript:alert(1)/x", "octo/cat?x", "//evil.example/x", "octo/cat#1", ""])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "octo/..",
+        "octo",
+        "octo/cat/../dog",
+        "a b/c",
+        "javascript:alert(1)/x",
+        "octo/cat?x",
+        "//evil.example/x",
+        "octo/cat#1",
+        "",
+    ],
+)
 def test_what_is_no_name_of_a_repository_gets_no_link(name: str) -> None:
     assert LINKS.project(name) is None and LINKS.issue(name, 1) is None and LINKS.pull(name, 1) is None
 
@@ -92,7 +113,11 @@ def test_the_subject_has_the_one_most_important_fact() -> None:
     calm = a_report(unassigned=0, projects=(), jobs=(), figures=figures(risk=Risk(100.0, 3, 99.0), goals=()))
     assert decisions.subject(calm) == "Week 47: revenue at risk 100 USD a day, 3 open bugs"
     assert decisions.subject(a_report(unassigned=0, figures=None)) == "Week 47: no figures were kept"
-    long = a_report(unassigned=0, figures=figures(risk=Risk(1.0, 1, 1.0)), projects=(project_of("octo/" + "x" * 100, "critical", "healthy"),))
+    long = a_report(
+        unassigned=0,
+        figures=figures(risk=Risk(1.0, 1, 1.0)),
+        projects=(project_of("octo/" + "x" * 100, "critical", "healthy"),),
+    )
     assert len(decisions.subject(long)) <= 120 and "\n" not in decisions.subject(long)
 
 

@@ -16,7 +16,9 @@ def loaded(tmp_path: Path, text: str) -> ReportSettings:
 
 def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     assert loaded(tmp_path, "") == ReportSettings()
-    chosen = loaded(tmp_path, '[report]\nlink = "https://ops.example.org/?of={about}"\ngithub_url = "https://git.example.org/"\n')
+    chosen = loaded(
+        tmp_path, '[report]\nlink = "https://ops.example.org/?of={about}"\ngithub_url = "https://git.example.org/"\n'
+    )
     assert (chosen.link, chosen.github_url) == ("https://ops.example.org/?of={about}", "https://git.example.org")
     assert (chosen.success_goal, chosen.stuck_days, chosen.templates) == (0.995, 14, None)
     assert chosen.shown() == {"link": "https://ops.example.org/?of={about}", "github_url": "https://git.example.org"}

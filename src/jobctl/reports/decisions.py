@@ -46,7 +46,7 @@ def _all(report: Report) -> Iterator[Decision]:
         risk = report.figures.risk
         if risk.share is not None and risk.share > LARGE_RISE:
             amount = money(risk.per_day, report.figures.currency)
-            yield Decision(f"Revenue at risk rose by {change(risk.share)} to {amount} a day.", "revenue")
+            yield Decision(f"Revenue at risk rose by {change(risk.share).lstrip('+')} to {amount} a day.", "revenue")
         for goal in report.figures.goals:
             if goal.breached:
                 name = goal.name.replace("_", " ")
@@ -62,7 +62,9 @@ def _of_projects(report: Report) -> Iterator[Decision]:
         names = ", ".join(each.name for each in sunk[:3]) + (f" and {len(sunk) - 3} more" if len(sunk) > 3 else "")
         yield Decision(f"Health became critical: {names}.", "health", sunk[0].name)
     long = [
-        each for each in report.pulls.shown if (report.as_of - each.touched_at).total_seconds() > LONG_STUCK_DAYS * 86400
+        each
+        for each in report.pulls.shown
+        if (report.as_of - each.touched_at).total_seconds() > LONG_STUCK_DAYS * 86400
     ]
     if long:
         first = long[0]
@@ -70,7 +72,9 @@ def _of_projects(report: Report) -> Iterator[Decision]:
         said = f"Merge or close {first.project}#{first.number}? Nobody has touched it for {age}: {first.title}"
         yield Decision(said, "pulls", first.project, first.number)
     if report.sync.failing:
-        yield Decision(f"GitHub does not let us read {count(report.sync.failing, 'project')}: access or removal?", "sync")
+        yield Decision(
+            f"GitHub does not let us read {count(report.sync.failing, 'project')}: access or removal?", "sync"
+        )
 
 
 def _of_operations(report: Report) -> Iterator[Decision]:

@@ -14,19 +14,19 @@ from jobctl.reports.week import Week
 ABOUT: Final = "{about}"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}/[A-Za-z0-9._-]{1,100}")
 
-# By the word that takes the place of {about}. DAY is the report's own.
+# By the word that takes the place of {about}.
 COMMANDS: Final = {
-    "revenue": "jobctl metrics --as-of DAY --dry-run -v",
-    "service-levels": "jobctl metrics --as-of DAY --dry-run -v",
-    "velocity": "jobctl metrics --as-of DAY --dry-run -v",
-    "health": "jobctl metrics health OWNER/REPO --as-of DAY",
+    "revenue": "jobctl metrics --as-of {sunday} --dry-run -v",
+    "service-levels": "jobctl metrics --as-of {sunday} --dry-run -v",
+    "velocity": "jobctl metrics --as-of {sunday} --dry-run -v",
+    "health": "jobctl metrics health OWNER/REPO --as-of {sunday}",
     "bugs": "jobctl metrics explain OWNER/REPO#NUMBER",
-    "pulls": "jobctl report --week WEEK --json --dry-run",
+    "pulls": "jobctl report --week {week} --json --dry-run",
     "ingest": "jobctl branch list",
     "queue": "jobctl queue stats",
     "embeddings": "jobctl embeddings status",
-    "jobs": "jobctl slots --since MONDAY",
-    "incidents": "jobctl alerts history --since MONDAY",
+    "jobs": "jobctl slots --since {monday}",
+    "incidents": "jobctl alerts history --since {monday}",
     "sync": "jobctl project list",
 }
 
@@ -60,8 +60,9 @@ class Links:
         return f"{of}/pull/{number}" if of is not None and number > 0 else None
 
     def about(self, what: str) -> Source:
-        command = COMMANDS[what].replace("DAY", self.week.sunday.isoformat())
-        command = command.replace("MONDAY", self.week.monday.isoformat()).replace("WEEK", self.week.name)
+        command = COMMANDS[what].format(
+            monday=self.week.monday.isoformat(), sunday=self.week.sunday.isoformat(), week=self.week.name
+        )
         return Source(None if self.page is None else self.page.replace(ABOUT, quote(what)), command)
 
 

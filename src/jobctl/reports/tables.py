@@ -57,7 +57,17 @@ def _files(report: Report, bugs: Sequence[Bug], pulls: Sequence[Pull]) -> Iterab
         )
         yield "stuck-pulls.csv", table(columns, rows)
     if report.jobs:
-        columns = ("job", "succeeded", "failed", "skipped", "degraded", "missed", "median_ms", "slowest_ms", "slowest_run")
+        columns = (
+            "job",
+            "succeeded",
+            "failed",
+            "skipped",
+            "degraded",
+            "missed",
+            "median_ms",
+            "slowest_ms",
+            "slowest_run",
+        )
         rows = (
             (each.name, each.good, each.bad, each.skipped, each.degraded, each.missed, each.median_ms, each.slowest_ms,
              each.slowest_run)

@@ -2,9 +2,10 @@
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Final
 
-from jobctl.reports.view import Cell, Fact, Table, Tile
+from jobctl.reports.view import Fact, Table, Tile
 
 WIDTH: Final = 78
 NARROWEST: Final = 12
@@ -14,7 +15,12 @@ GAP: Final = 2
 def wrapped(text: str, mark: str = "") -> str:
     """`mark` stands before the first line, and the others are indented by as much."""
     return textwrap.fill(
-        text, WIDTH, initial_indent=mark, subsequent_indent=" " * len(mark), break_long_words=False, break_on_hyphens=False
+        text,
+        WIDTH,
+        initial_indent=mark,
+        subsequent_indent=" " * len(mark),
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 
@@ -23,31 +29,30 @@ def heading(text: str) -> str:
 
 
 def tiles(of: Sequence[Tile]) -> Iterator[str]:
-    yield from _lined([(tile.label, tile.value.text, tile.detail.text) for tile in of], right=frozenset())
+    yield from _lined([(tile.label, tile.value.text, tile.detail.text) for tile in of])
 
 
 def facts(of: Sequence[Fact]) -> Iterator[str]:
-    yield from _lined([(fact.label, fact.value.text) for fact in of], right=frozenset())
+    yield from _lined([(fact.label, fact.value.text) for fact in of])
 
 
 def columns(table: Table, shown_already: str | None = None) -> Iterator[str]:
     """A row's own link stands below it, unless it is that of the whole section."""
     rows = [table.columns, *(tuple(cell.text for cell in row) for row in table.rows)]
-    head, *lines = _lined(rows, right=table.right)
-    yield head
-    for line, row in zip(lines, table.rows, strict=True):
-        yield line
-        url = _link(row)
+    links = [None, *(row[0].url if row else None for row in table.rows)]
+    for lines, url in zip(_laid_out(rows, right=table.right), links, strict=True):
+        yield from lines
         if url is not None and url != shown_already:
             yield f"    {url}"
 
 
-def _link(row: Sequence[Cell]) -> str | None:
-    return row[0].url if row else None
+def _lined(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    for lines in _laid_out(rows, right=frozenset()):
+        yield from lines
 
 
-def _lined(rows: Sequence[Sequence[str]], *, right: frozenset[int]) -> Iterator[str]:
-    """The widest column gives way where a line would be too long."""
+def _laid_out(rows: Sequence[Sequence[str]], *, right: frozenset[int]) -> Iterator[list[str]]:
+    """The lines of each row. The widest column gives way where they would be too long, and goes on below."""
     if not rows:
         return
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
@@ -56,10 +61,11 @@ def _lined(rows: Sequence[Sequence[str]], *, right: frozenset[int]) -> Iterator[
         widest = widths.index(max(widths))
         widths[widest] = max(NARROWEST, widths[widest] - (sum(widths) - room))
     for row in rows:
-        parts = [_fit(text, width, right=at in right) for at, (text, width) in enumerate(zip(row, widths, strict=True))]
-        yield (" " * GAP).join(parts).rstrip()
-
-
-def _fit(text: str, width: int, *, right: bool) -> str:
-    short = text if len(text) <= width else text[: width - 1] + "…"
-    return short.rjust(width) if right else short.ljust(width)
+        parts = [textwrap.wrap(text, width) or [""] for text, width in zip(row, widths, strict=True)]
+        yield [
+            (" " * GAP).join(
+                (part.rjust(width) if at in right else part.ljust(width))
+                for at, (part, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in zip_longest(*parts, fillvalue="")
+        ]

@@ -7,7 +7,7 @@ from jobctl.reports.model import Report
 from jobctl.reports.view import Cell, Picture, Tile, View
 from jobctl.reports.views_engineering import engineering
 from jobctl.reports.views_operations import operations
-from jobctl.reports.words import NOT_KNOWN, change, count, days, moment, money, number, percent, signed
+from jobctl.reports.words import NOT_KNOWN, change, count, days, moment, money, number, percent
 
 IMAGE_DOMAIN = "report.jobctl.invalid"
 
@@ -87,7 +87,9 @@ def _goals(report: Report, links: Links) -> Tile:
     met = sum(goal.met for goal in judged)
     lost = sum(goal.missed + goal.breached for goal in judged)
     breached = sum(goal.breached for goal in judged)
-    detail = Cell(f"{breached:,} breached now" if breached else "none breached now", None, "bad" if breached else "good")
+    detail = Cell(
+        f"{breached:,} breached now" if breached else "none breached now", None, "bad" if breached else "good"
+    )
     return Tile("Service levels met", Cell(percent(met / (met + lost), 0), url), detail)
 
 
@@ -135,5 +137,5 @@ def _records(report: Report, links: Links) -> Tile:
         return Tile("Records read", Cell(NOT_KNOWN, url), Cell(detail))
     rejected = sum(each.rejected or 0 for each in report.branches)
     share = rejected / sum(read) if sum(read) else 0.0
-    detail = f"{rejected:,} rejected ({signed(100 * share).lstrip('+')} %)" if rejected else "none rejected"
+    detail = f"{rejected:,} rejected ({percent(share)})" if rejected else "none rejected"
     return Tile("Records read", Cell(f"{sum(read):,}", url), Cell(detail, None, "warn" if rejected else ""))

@@ -49,7 +49,15 @@ def _revenue(report: Report, links: Links, pictures: Pictures) -> Section:
     )
     table = Table(("severity", "bugs", "a day", "on last week"), rows, frozenset({1, 2, 3}))
     notes = () if "revenue" in pictures else ("Too few days were kept to draw a trend.",)
-    return Section("Revenue at risk", source.url, source.command, tuple(facts), (table,) if rows else (), pictures.get("revenue"), notes)
+    return Section(
+        "Revenue at risk",
+        source.url,
+        source.command,
+        tuple(facts),
+        (table,) if rows else (),
+        pictures.get("revenue"),
+        notes,
+    )
 
 
 def _before(before: float | None, share: float | None, currency: str) -> str:
@@ -82,7 +90,12 @@ def _service_levels(report: Report, links: Links) -> Section:
     )
     columns = ("goal", "share met", "last week", "met", "missed", "breached", "at risk")
     note = "Met and missed in 30 days; breached and at risk are open now. The share counts what can no longer be met."
-    return Section(title, source.url, source.command, tables=(Table(columns, rows, frozenset(range(1, 7)), note, frozenset({2, 3})),))
+    return Section(
+        title,
+        source.url,
+        source.command,
+        tables=(Table(columns, rows, frozenset(range(1, 7)), note, frozenset({2, 3})),),
+    )
 
 
 def _then(goal: Goal | None) -> str:
@@ -110,7 +123,13 @@ def _bugs(report: Report, links: Links) -> Section:
     )
     columns = ("bug", "what", "age", "owner", "a day")
     note = _more(report.bugs.total - len(rows), "critical-bugs.csv")
-    return Section("Critical bugs", source.url, source.command, facts, (Table(columns, rows, frozenset({2, 4}), note, frozenset({4})),))
+    return Section(
+        "Critical bugs",
+        source.url,
+        source.command,
+        facts,
+        (Table(columns, rows, frozenset({2, 4}), note, frozenset({4})),),
+    )
 
 
 def _pulls(report: Report, links: Links) -> Section:
@@ -164,7 +183,10 @@ def _health(report: Report, links: Links, pictures: Pictures) -> Section:
         return Section("Health of projects", source.url, source.command, notes=("No project is followed.",))
     before = report.bands_before
     facts = [
-        Fact(band, Cell(_band(report.bands[band], before, band), source.url, BAND_TONE[band] if report.bands[band] else ""))
+        Fact(
+            band,
+            Cell(_band(report.bands[band], before, band), source.url, BAND_TONE[band] if report.bands[band] else ""),
+        )
         for band in BANDS
     ]
     critical = sorted((each for each in report.projects if each.band == "critical"), key=_by_weight)
@@ -173,7 +195,15 @@ def _health(report: Report, links: Links, pictures: Pictures) -> Section:
     if critical:
         rows = _projects(critical[:MOST_ROWS], report.figures, links)
         note = _more(len(critical) - len(rows), "projects.csv")
-        tables.append(Table(("critical", "health", "last week", "at risk a day", "why"), rows, frozenset({1, 2, 3}), note, frozenset({2, 3})))
+        tables.append(
+            Table(
+                ("critical", "health", "last week", "at risk a day", "why"),
+                rows,
+                frozenset({1, 2, 3}),
+                note,
+                frozenset({2, 3}),
+            )
+        )
     if moved:
         rows = tuple(
             (
@@ -189,7 +219,15 @@ def _health(report: Report, links: Links, pictures: Pictures) -> Section:
     notes = [] if before is not None else ["Nothing was kept a week before, so nothing can have moved."]
     if not critical and report.bands["unknown"] < len(report.projects):
         notes.append("No project is critical.")
-    return Section("Health of projects", source.url, source.command, tuple(facts), tuple(tables), pictures.get("health"), tuple(notes))
+    return Section(
+        "Health of projects",
+        source.url,
+        source.command,
+        tuple(facts),
+        tuple(tables),
+        pictures.get("health"),
+        tuple(notes),
+    )
 
 
 def _band(projects: int, before: dict[str, int] | None, band: str) -> str:

@@ -78,7 +78,9 @@ def _queue(report: Report, links: Links) -> Section:
         said = f"{found.embedded:,} of {count(found.items, 'item')} ({percent(found.embedded / found.items)})"
         left = {"pending": found.pending, "failed": found.failed, "stale": found.stale, "missing": found.missing}
         rest = ", ".join(f"{many:,} {name}" for name, many in left.items() if many)
-        facts.append(Fact("Embeddings, now", Cell(said + (f"; {rest}" if rest else ""), pages, "bad" if found.failed else "")))
+        facts.append(
+            Fact("Embeddings, now", Cell(said + (f"; {rest}" if rest else ""), pages, "bad" if found.failed else ""))
+        )
     return Section("Queue and embeddings", source.url, source.command, tuple(facts))
 
 
@@ -110,7 +112,9 @@ def _jobs(report: Report, links: Links, pictures: Mapping[str, Picture]) -> Sect
     table = Table(columns, rows[:MOST_ROWS], frozenset(range(1, 7)), note, frozenset({3, 5}))
     notes = []
     if report.runs_kept_since is not None and report.runs_kept_since > report.week.start:
-        notes.append(f"Runs are kept since {moment(report.runs_kept_since, report.week.zone)}: earlier ones are not counted.")
+        notes.append(
+            f"Runs are kept since {moment(report.runs_kept_since, report.week.zone)}: earlier ones are not counted."
+        )
     return Section("Jobs", source.url, source.command, tuple(facts), (table,), pictures.get("runs"), tuple(notes))
 
 

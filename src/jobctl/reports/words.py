@@ -45,6 +45,8 @@ def percent(share: float | None, digits: int = 1) -> str:
     if share is None:
         return NOT_KNOWN
     scale = 10**digits
+    if 0 < share < 0.01 / scale:
+        return f"under {1 / scale:g} %"
     return f"{floor(share * 100 * scale + 1e-9) / scale:.{digits}f}".removesuffix("." + "0" * digits) + " %"
 
 

@@ -195,5 +195,7 @@ def _reasons(row: days.OfWeek) -> tuple[str, ...]:
 def _reason(part: health.Part) -> str:
     """Without its window, which `jobctl metrics health` tells."""
     value = part.value or 0.0
-    said = f"{value:.0%}".replace("%", " %") if part.input.name.endswith("_share") else f"{value:,.1f}".removesuffix(".0")
+    said = (
+        f"{value:.0%}".replace("%", " %") if part.input.name.endswith("_share") else f"{value:,.1f}".removesuffix(".0")
+    )
     return f"{part.input.about.partition(',')[0]}: {said}"

@@ -110,7 +110,9 @@ class Operations:
                 severity=each.severity,
                 title=words.one_line(each.title, 120),
                 opened_at=each.opened_at,
-                resolved_at=each.resolved_at if each.resolved_at is not None and each.resolved_at <= self._as_of else None,
+                resolved_at=each.resolved_at
+                if each.resolved_at is not None and each.resolved_at <= self._as_of
+                else None,
                 lasted_s=_inside(each.opened_at, each.resolved_at, self._since, self._until),
             )
             for each in rows
