@@ -31,21 +31,23 @@ YEAR = (
     CROSS JOIN LATERAL (SELECT round((random() * 100)::numeric + 0 * n, 1) AS health) AS made ON CONFLICT DO NOTHING""",
     """INSERT INTO branch.branches (slug, title, field_map, active, expected_freshness)
     SELECT 'branch-' || n, 'Branch', '{"record_id": "id"}', true, interval '1 day' FROM generate_series(1, 10) AS n""",
-    """INSERT INTO ops.job_history (run_id, job, scope, correlation_id, status, exit_code, host, os_user, supervisor_pid,
-        version, command, started_at, finished_at, duration_ms, counts)
-    SELECT gen_random_uuid(), made.job, made.scope, 'c', CASE WHEN random() < 0.003 THEN 'failed' ELSE 'completed' END, 0,
-        'h', 'u', 1, '1', 'jobctl ' || made.job, made.at, made.at + interval '2 s', (random() * 60000)::bigint,
+    """INSERT INTO ops.job_history (run_id, job, scope, correlation_id, status, exit_code, host, os_user,
+        supervisor_pid, version, command, started_at, finished_at, duration_ms, counts)
+    SELECT gen_random_uuid(), made.job, made.scope, 'c',
+        CASE WHEN random() < 0.003 THEN 'failed' ELSE 'completed' END, 0, 'h', 'u', 1, '1', 'jobctl ' || made.job,
+        made.at, made.at + interval '2 s', (random() * 60000)::bigint,
         '{"read": 5000, "inserted": 20, "updated": 30, "rejected": 2}'
     FROM (
-        SELECT 'work' AS job, '' AS scope, now() - n * interval '5 min' AS at FROM generate_series(1, %(days)s * 288) AS n
+        SELECT 'work' AS job, '' AS scope, now() - n * interval '5 min' AS at
+            FROM generate_series(1, %(days)s * 288) AS n
         UNION ALL SELECT j, '', now() - n * interval '1 hour'
             FROM generate_series(1, %(days)s * 24) AS n CROSS JOIN unnest('{metrics,retry-failed}'::text[]) AS j
         UNION ALL SELECT 'ingest-branch', 'branch-' || k, now() - n * interval '1 hour'
             FROM generate_series(1, %(days)s * 24) AS n CROSS JOIN generate_series(1, 10) AS k
         UNION ALL SELECT 'sync', '', now() - n * interval '1 day' FROM generate_series(1, %(days)s) AS n
     ) AS made""",
-    """INSERT INTO queue.attempts (task_id, fence, type, user_id, attempt, host, worker, due_at, claimed_at, finished_at,
-        outcome)
+    """INSERT INTO queue.attempts (task_id, fence, type, user_id, attempt, host, worker, due_at, claimed_at,
+        finished_at, outcome)
     SELECT n, n, 'embed', '', 1, 'h', 'w', at, at, at, CASE WHEN n %% 50 = 0 THEN 'failed' ELSE 'succeeded' END
     FROM generate_series(1, %(days)s * 1000) AS n
     CROSS JOIN LATERAL (SELECT now() - (%(days)s * 1000 - n) * interval '86.4 s' AS at) AS when_""",
@@ -94,7 +96,8 @@ def measure(rounds: int) -> None:
         images = sum(each["bytes"] for each in letter["images"])
         attached = sum(each["bytes"] for each in letter["attachments"])
         print(
-            f"  job {took[-1]:.2f} s, process {process_s:.2f} s; peak memory {report['peak_memory_bytes'] / 1e6:,.0f} MB; "
+            f"  job {took[-1]:.2f} s, process {process_s:.2f} s; "
+            f"peak memory {report['peak_memory_bytes'] / 1e6:,.0f} MB; "
             f"page {letter['html'] / 1e3:.1f} kB, text {letter['text'] / 1e3:.1f} kB, pictures {images / 1e3:.1f} kB, "
             f"tables {attached / 1e3:.1f} kB",
             flush=True,

@@ -82,7 +82,8 @@ def test_what_metrics_has_kept_is_told_against_the_week_before(
 
 def test_bands_move_by_what_was_kept_of_both_days(conn: psycopg.Connection, made: Repositories) -> None:
     keep_hour(conn, WEEK.end - HOUR)
-    kept = "INSERT INTO dev.project_days (project_id, day, computed_at, rules_version, facts, health_version, health, band) "
+    kept = "INSERT INTO dev.project_days "
+    kept += "(project_id, day, computed_at, rules_version, facts, health_version, health, band) "
     kept += "VALUES (%s, %s, now(), 'v', %s::jsonb, '1', %s, %s)"
     facts = '{"stale_pull_share": 0.9, "absence_factor": 1, "first_response_h": 24, "open_bugs": 3, "per_day": 40}'
     for name, before, now in (("up", 60, 90), ("down", 60, 20), ("same", 60, 61), ("new", None, 20)):
@@ -147,9 +148,11 @@ def test_runs_slots_and_incidents_are_those_of_the_week(conn: psycopg.Connection
         "FROM generate_series(0, 7) AS n", (WEEK.start,),
     )  # fmt: skip
     conn.execute(
-        "INSERT INTO ops.incidents (cause, state, severity, title, opened_at, last_seen_at, realert_every_s, resolved_at) "
-        "SELECT 'c' || n, CASE WHEN n < 3 THEN 'resolved' ELSE 'open' END, 'warning', 'T' || n, %(start)s + (n - 2) * interval '1 day', now(), 60, "
-        "CASE WHEN n < 3 THEN %(start)s + (n - 2) * interval '1 day' + interval '30 hours' END FROM generate_series(0, 3) AS n",
+        "INSERT INTO ops.incidents (cause, state, severity, title, opened_at, last_seen_at, realert_every_s, "
+        "resolved_at) SELECT 'c' || n, CASE WHEN n < 3 THEN 'resolved' ELSE 'open' END, 'warning', 'T' || n, "
+        "%(start)s + (n - 2) * interval '1 day', now(), 60, "
+        "CASE WHEN n < 3 THEN %(start)s + (n - 2) * interval '1 day' + interval '30 hours' END "
+        "FROM generate_series(0, 3) AS n",
         {"start": WEEK.start},
     )
     found = of_week(conn)
@@ -172,7 +175,8 @@ def test_records_are_counted_from_the_runs_and_freshness_from_the_loads(conn: ps
     )
     conn.execute(
         "INSERT INTO branch.loads (branch_id, source, format, full_load, bytes, rows, inserted, updated, unchanged, "
-        "duplicates, stale, withdrawn, loaded_at, duration_ms) SELECT branch_id, 's', 'f', false, 1, 1, 1, 0, 0, 0, 0, 0, at, 1 "
+        "duplicates, stale, withdrawn, loaded_at, duration_ms) "
+        "SELECT branch_id, 's', 'f', false, 1, 1, 1, 0, 0, 0, 0, 0, at, 1 "
         "FROM branch.branches, unnest(%s::timestamptz[]) AS at WHERE slug = 'airports'",
         ([WEEK.end - 2 * DAY, WEEK.end + HOUR],),
     )

@@ -1,4 +1,4 @@
-"""The letter: page, text, pictures and tables; what a hostile word does to them; and what a team's own template may do."""
+"""The letter: page, text, pictures, tables; what a hostile word does to them; what a team's own template may do."""
 
 import csv
 import io
@@ -22,22 +22,62 @@ from jobctl.reports.view import Cell
 
 VOID = {"img", "br", "meta", "hr", "link", "input", "area", "col"}
 PAYLOADS = [
-    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\"><svg onload=alert(1)>", "'><iframe src=//evil>",
-    "</td></tr></table><script>alert(1)</script>", "</mj-text><mj-raw><script>alert(1)</script></mj-raw>",
-    "<mj-include path='/etc/passwd' />", "<mj-raw><b>x</b></mj-raw>", "<!-- x", "--><script>alert(1)</script>",
-    "<![CDATA[<script>alert(1)</script>]]>", "]]><script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;",
-    "&#60;script&#62;alert(1)&#60;/script&#62;", "&#x3c;img src=x onerror=alert(1)&#x3e;", "{{ 7*7 }}", "{% raw %}<b>{% endraw %}",
-    "{{ view.__class__ }}", "{# comment #}", "${7*7}", "javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,<script>1</script>",
-    "vbscript:msgbox(1)", " javascript:alert(1)", "java\tscript:alert(1)", "<a href=javascript:alert(1)>x</a>",
-    "<a href=\"https://evil.example\">log in</a>", "<base href=//evil.example>", "<form action=//evil.example><input name=p>",
-    "<style>*{display:none}</style>", "</style><script>alert(1)</script>", "</title><script>alert(1)</script>",
-    "<meta http-equiv=refresh content='0;url=//evil'>", "<link rel=stylesheet href=//evil>", "<object data=//evil>",
-    "<embed src=//evil>", "<math><mtext></mtext><script>1</script></math>", "<template><img src=x onerror=1></template>",
-    "<body onload=alert(1)>", "<details open ontoggle=alert(1)>", "<input autofocus onfocus=alert(1)>", "\r\nBcc: eve@example.org",
-    "\nSubject: owned", "\r\n\r\n<script>alert(1)</script>", "\u2028Bcc: eve@example.org", "=?utf-8?q?owned?=", "\x00<script>alert(1)</script>",
-    "\u202e<script>alert(1)</script>", "\" onmouseover=\"alert(1)", "' style='background:url(javascript:1)", "=cmd|'/c calc'!A1",
-    "<SCRIPT/SRC=//evil></SCRIPT>", "<<script>alert(1)//<</script>", "<img src='cid:revenue@report.jobctl.invalid' onload=alert(1)>",
-]  # fmt: skip
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+    "'><iframe src=//evil>",
+    "</td></tr></table><script>alert(1)</script>",
+    "</mj-text><mj-raw><script>alert(1)</script></mj-raw>",
+    "<mj-include path='/etc/passwd' />",
+    "<mj-raw><b>x</b></mj-raw>",
+    "<!-- x",
+    "--><script>alert(1)</script>",
+    "<![CDATA[<script>alert(1)</script>]]>",
+    "]]><script>alert(1)</script>",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "&#60;script&#62;alert(1)&#60;/script&#62;",
+    "&#x3c;img src=x onerror=alert(1)&#x3e;",
+    "{{ 7*7 }}",
+    "{% raw %}<b>{% endraw %}",
+    "{{ view.__class__ }}",
+    "{# comment #}",
+    "${7*7}",
+    "javascript:alert(1)",
+    "JaVaScRiPt:alert(1)",
+    "data:text/html,<script>1</script>",
+    "vbscript:msgbox(1)",
+    " javascript:alert(1)",
+    "java\tscript:alert(1)",
+    "<a href=javascript:alert(1)>x</a>",
+    '<a href="https://evil.example">log in</a>',
+    "<base href=//evil.example>",
+    "<form action=//evil.example><input name=p>",
+    "<style>*{display:none}</style>",
+    "</style><script>alert(1)</script>",
+    "</title><script>alert(1)</script>",
+    "<meta http-equiv=refresh content='0;url=//evil'>",
+    "<link rel=stylesheet href=//evil>",
+    "<object data=//evil>",
+    "<embed src=//evil>",
+    "<math><mtext></mtext><script>1</script></math>",
+    "<template><img src=x onerror=1></template>",
+    "<body onload=alert(1)>",
+    "<details open ontoggle=alert(1)>",
+    "<input autofocus onfocus=alert(1)>",
+    "\r\nBcc: eve@example.org",
+    "\nSubject: owned",
+    "\r\n\r\n<script>alert(1)</script>",
+    "\u2028Bcc: eve@example.org",
+    "=?utf-8?q?owned?=",
+    "\x00<script>alert(1)</script>",
+    "\u202e<script>alert(1)</script>",
+    '" onmouseover="alert(1)',
+    "' style='background:url(javascript:1)",
+    "=cmd|'/c calc'!A1",
+    "<SCRIPT/SRC=//evil></SCRIPT>",
+    "<<script>alert(1)//<</script>",
+    "<img src='cid:revenue@report.jobctl.invalid' onload=alert(1)>",
+]
 
 
 class Page(HTMLParser):
@@ -96,7 +136,7 @@ def test_every_picture_has_words_that_say_its_numbers(letter: Letter) -> None:
         assert len(re.findall(r"[0-9]", image.alt)) >= 4, image.alt
         assert image.png.startswith(b"\x89PNG") and image.content_id.count("@") == 1
     by_name = {image.content_id.partition("@")[0]: image.alt for image in letter.images}
-    assert "12,735 USD on 22 Nov" in by_name["revenue"]
+    assert "12,750 USD on 22 Nov" in by_name["revenue"]
     assert "5 critical" in by_name["health"] or "6 critical" in by_name["health"]
     assert "metrics 167 of 168 runs succeeded (99.4 %)" in by_name["runs"]
 
@@ -180,7 +220,8 @@ def test_no_cell_of_a_table_is_a_formula(letter: Letter) -> None:
 def test_nothing_known_is_said_and_never_shown_as_zero() -> None:
     report = a_report(
         figures=None, trend=(), paces=(), projects=(), bugs=Some((), 0), unassigned=0, pulls=Some((), 0), branches=(),
-        jobs=(), incidents=Some((), 0), embeddings=None, queue=replace(a_report().queue, tries=0, succeeded=0, failed=0, due=None, failed_tasks=None),
+        jobs=(), incidents=Some((), 0), embeddings=None,
+        queue=replace(a_report().queue, tries=0, succeeded=0, failed=0, due=None, failed_tasks=None),
     )  # fmt: skip
     made = rendering.letter_of(report, LINKS, (), ())
     assert made.images == () and made.attachments == ()

@@ -31,7 +31,8 @@ EXAMPLE = """Examples:\n
 """
 
 app = typer.Typer(
-    help="Mail the week's report: revenue at risk, service levels, velocity, health, jobs, and what needs a decision.\n\n"
+    help="Mail the week's report: revenue at risk, service levels, velocity, health, jobs, and what needs a decision."
+    "\n\n"
     "Each recipient gets a week's report once. With --preview, --text or --html it is shown, and nothing is sent.",
     epilog=EXAMPLE,
     invoke_without_command=True,

@@ -63,7 +63,8 @@ def told(scope: "ScopeReport", recipients: Sequence[str], html: Path | None) -> 
         tables = sum(each["bytes"] for each in letter["attachments"])
         lines.append(f"  subject: {letter['subject']}")
         lines.append(
-            f"  page {_kb(letter['html'])}, text {_kb(letter['text'])}, {len(letter['images'])} pictures {_kb(images)}, "
+            f"  page {_kb(letter['html'])}, text {_kb(letter['text'])}, "
+            f"{len(letter['images'])} pictures {_kb(images)}, "
             f"{len(letter['attachments'])} attachments {_kb(tables)}"
         )
         lines += [f"  to: {address}" for address in recipients]

@@ -103,7 +103,7 @@ def velocity(report: Report) -> Chart | None:
     spec = _chart(140, {"values": values}, mark=mark, encoding=encoding)
     last, first = known[-1], known[0]
     alt = (
-        f"A week, in {last.week}: {number(last.resolved)} bugs resolved and {number(last.merged)} pull requests merged; "
+        f"A week, in {last.week}: {number(last.resolved)} bugs resolved, {number(last.merged)} pull requests merged; "
         f"in {first.week}: {number(first.resolved)} and {number(first.merged)}."
     )
     return Chart("velocity", spec, alt, tuple(each.resolved for each in report.paces))

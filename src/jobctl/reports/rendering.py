@@ -87,7 +87,7 @@ def _is_shown(name: str, view: View) -> bool:
 
 
 def _environment(templates: Path | None) -> "Environment":
-    from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined, select_autoescape
 
     if templates is not None and not templates.is_dir():
         raise ConfigurationError(
@@ -96,7 +96,7 @@ def _environment(templates: Path | None) -> "Environment":
     built_in = PackageLoader("jobctl.reports", "templates")
     environment = Environment(
         loader=ChoiceLoader([FileSystemLoader(templates), built_in]) if templates is not None else built_in,
-        autoescape=lambda name: name is None or not name.endswith(".txt.j2"),
+        autoescape=select_autoescape(disabled_extensions=("txt.j2",), default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

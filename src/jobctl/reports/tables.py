@@ -77,8 +77,8 @@ def _files(report: Report, bugs: Sequence[Bug], pulls: Sequence[Pull]) -> Iterab
     if report.branches:
         columns = ("branch", "runs", "read", "changed", "rejected", "rejects_open", "loaded_at", "age_s", "expected_s")
         rows = (
-            (each.slug, each.runs, each.read, each.changed, each.rejected, each.rejects_open, each.loaded_at, each.age_s,
-             each.expected_s)
+            (each.slug, each.runs, each.read, each.changed, each.rejected, each.rejects_open, each.loaded_at,
+             each.age_s, each.expected_s)
             for each in report.branches
         )  # fmt: skip
         yield "branches.csv", table(columns, rows)

@@ -63,9 +63,11 @@ def _laid_out(rows: Sequence[Sequence[str]], *, right: frozenset[int]) -> Iterat
     for row in rows:
         parts = [textwrap.wrap(text, width) or [""] for text, width in zip(row, widths, strict=True)]
         yield [
-            (" " * GAP).join(
+            (" " * GAP)
+            .join(
                 (part.rjust(width) if at in right else part.ljust(width))
                 for at, (part, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
+            )
+            .rstrip()
             for line in zip_longest(*parts, fillvalue="")
         ]

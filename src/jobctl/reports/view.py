@@ -1,7 +1,8 @@
 """The shape in which the report is shown: what both templates, the terminal and the tests read. Pure.
 
 It is made once (`views.py`), so that page and text say the same. All texts are one line without anything that a reader
-could obey; who writes them into HTML escapes them. `tone` is good, warn, bad or nothing, and never the only bearer of what is meant.
+could obey; who writes them into HTML escapes them. `tone` is good, warn, bad or nothing, and never the only bearer of
+what is meant.
 """
 
 from dataclasses import dataclass, field

@@ -91,7 +91,8 @@ def _jobs(report: Report, links: Links, pictures: Mapping[str, Picture]) -> Sect
     good, bad = report.runs
     is_met = report.success is not None and report.success >= report.success_goal
     met = "met" if is_met else "not met"
-    said = f"{percent(report.success, 2)} of {count(good + bad, 'run')}; the goal of {percent(report.success_goal)} is {met}"
+    goal = f"the goal of {percent(report.success_goal)} is {met}"
+    said = f"{percent(report.success, 2)} of {count(good + bad, 'run')}; {goal}"
     facts = [Fact("Succeeded", Cell(said, source.url, "good" if is_met else "bad"))] if good + bad else []
     facts.append(Fact("Slots missed", Cell(f"{report.missed:,}", source.url, "bad" if report.missed else "")))
     rows = tuple(

@@ -56,7 +56,7 @@ def change(share: float) -> str:
 
 
 def signed(value: float) -> str:
-    return f"{value:+,.1f}".removesuffix(".0")
+    return f"{value:+,.1f}".removesuffix(".0") if value else "0"
 
 
 def span(seconds: float) -> str:
