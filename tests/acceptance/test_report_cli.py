@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def test_a_lead_looks_at_the_week_in_every_form_and_nothing_is_written(
         assert "Traceback" not in done.stderr
         return done
 
-    week = last_full(clock.utc_now(), clock.utc_now().tzinfo or clock.utc_now().astimezone().tzinfo)  # pyright: ignore[reportArgumentType]
+    week = last_full(clock.utc_now(), UTC)
     made = Repositories(conn)
     cat = made.project()
     made.bug(cat, "p0", created_at=week.start)
@@ -78,7 +78,7 @@ def test_a_lead_looks_at_the_week_in_every_form_and_nothing_is_written(
         (("--week", "2026-W54"), "write it as 2026-W47"),
         (("--week", "2999-W01"), "still to come"),
         (("--to", "nobody"), "no e-mail address"),
-        (("--text", "--json"), "would stand on stdout together"),
+        (("--text", "--preview"), "would stand on stdout together"),
     ):
         assert said in jobctl(*words, code=2).stderr
     assert jobctl("--html", tmp_path / "no" / "where.html", code=1).stderr.count("cannot be written") == 1

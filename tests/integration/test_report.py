@@ -55,6 +55,7 @@ def test_what_metrics_has_kept_is_told_against_the_week_before(
     """By the job itself, at the end of both weeks."""
     cat, dog = made.project("octo/cat", team="pets", owner="ann", criticality="critical"), made.project("octo/dog")
     old = made.bug(cat, "p0", created_at=WEEK.start - 3 * DAY, assignees=["bob"])
+    new = 0
     for moment in (WEEK.start - HOUR, WEEK.end - HOUR):
         if moment > WEEK.start:
             new = made.bug(dog, "p0", created_at=WEEK.start + DAY, title="Cart\r\nis \u202e<b>lost</b>")
@@ -206,6 +207,10 @@ def test_of_a_past_week_it_does_not_tell_what_is_true_only_now(conn: psycopg.Con
 # The job -------------------------------------------------------------------------------------------------------------
 
 
+def _unheard(level: str, event: str, fields: dict[str, object]) -> None:
+    """Events of the run."""
+
+
 def run_job(database: Database, *, dry_run: bool = True, **options: Any) -> Outcome:
     run = Run(
         identity=identity("report")._replace(run_id=uuid.uuid4()),
@@ -215,7 +220,7 @@ def run_job(database: Database, *, dry_run: bool = True, **options: Any) -> Outc
         grant=None,
         dry_run=dry_run,
         now=NOW,
-        record_event=lambda level, event, fields: None,
+        record_event=_unheard,
     )
     return job.report(run, job.Options(SETTINGS, WEEK, **options))
 
@@ -223,7 +228,11 @@ def run_job(database: Database, *, dry_run: bool = True, **options: Any) -> Outc
 def test_a_look_reads_and_shows_and_draws_only_what_is_asked_for(database: Database, conn: psycopg.Connection) -> None:
     keep_hour(conn, WEEK.end - HOUR)
     shown: list[str] = []
-    outcome = run_job(database, is_look=True, show=lambda made: shown.append(made.text()))
+
+    def show(made: job.Made) -> None:
+        shown.append(made.text())
+
+    outcome = run_job(database, is_look=True, show=show)
     assert "12,750 USD" in shown[0]
     assert outcome.evidence is not None and set(outcome.evidence) == {"report"}
 

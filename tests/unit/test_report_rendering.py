@@ -291,7 +291,11 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     import importlib.util
 
     found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "mjml" else found(name))
+
+    def find(name: str) -> object:
+        return None if name == "mjml" else found(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find)
     with pytest.raises(ConfigurationError, match="mjml") as raised:
         rendering.require_packages()
     assert "pip install 'jobctl[report]'" in raised.value.hint

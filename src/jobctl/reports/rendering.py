@@ -6,7 +6,7 @@ own stands before the built-in templates, file by file; a fault in one of its fi
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,8 +102,14 @@ def _environment(templates: Path | None) -> "Environment":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for each in (text_parts.wrapped, text_parts.heading, text_parts.tiles, text_parts.facts, text_parts.columns):
-        environment.filters[each.__name__] = each
+    parts: tuple[Callable[..., Any], ...] = (
+        text_parts.wrapped,
+        text_parts.heading,
+        text_parts.tiles,
+        text_parts.facts,
+        text_parts.columns,
+    )
+    environment.filters.update((each.__name__, each) for each in parts)
     return environment
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from jobctl.reports.links import Links
-from jobctl.reports.model import BANDS, Figures, Goal, Pace, Project, Report
+from jobctl.reports.model import BANDS, Bug, Figures, Goal, Pace, Project, Report
 from jobctl.reports.view import Cell, Fact, Picture, Section, Table
 from jobctl.reports.words import NOT_KNOWN, change, count, money, number, percent, signed, span
 
@@ -109,7 +109,7 @@ def _bugs(report: Report, links: Links) -> Section:
         (
             Cell(f"{bug.project}#{bug.number}", links.issue(bug.project, bug.number)),
             Cell(bug.title),
-            Cell(span((report.as_of - bug.opened_at).total_seconds()), None, "bad" if bug.is_breached else ""),
+            Cell(_age(report, bug), None, "bad" if bug.is_breached else ""),
             Cell(", ".join(bug.owners), None) if bug.owners else Cell("nobody", None, "bad"),
             Cell(money(bug.per_day, currency).strip()),
         )
@@ -122,7 +122,8 @@ def _bugs(report: Report, links: Links) -> Section:
         Fact("Nobody's", Cell(f"{report.unassigned:,}", source.url, "bad" if report.unassigned else "")),
     )
     columns = ("bug", "what", "age", "owner", "a day")
-    note = _more(report.bugs.total - len(rows), "critical-bugs.csv")
+    late = "* beyond its goal" if any(bug.is_breached for bug in report.bugs.shown[:MOST_ROWS]) else ""
+    note = "; ".join(filter(None, (late, _more(report.bugs.total - len(rows), "critical-bugs.csv"))))
     return Section(
         "Critical bugs",
         source.url,
@@ -130,6 +131,10 @@ def _bugs(report: Report, links: Links) -> Section:
         facts,
         (Table(columns, rows, frozenset({2, 4}), note, frozenset({4})),),
     )
+
+
+def _age(report: Report, bug: Bug) -> str:
+    return span((report.as_of - bug.opened_at).total_seconds()) + ("*" if bug.is_breached else "")
 
 
 def _pulls(report: Report, links: Links) -> Section:

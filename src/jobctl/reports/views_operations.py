@@ -111,7 +111,7 @@ def _jobs(report: Report, links: Links, pictures: Mapping[str, Picture]) -> Sect
     note = f"and {left:,} more: jobs.csv" if left > 0 else ""
     columns = ("job", "succeeded", "failed", "skipped", "missed", "median", "slowest")
     table = Table(columns, rows[:MOST_ROWS], frozenset(range(1, 7)), note, frozenset({3, 5}))
-    notes = []
+    notes: list[str] = []
     if report.runs_kept_since is not None and report.runs_kept_since > report.week.start:
         notes.append(
             f"Runs are kept since {moment(report.runs_kept_since, report.week.zone)}: earlier ones are not counted."
