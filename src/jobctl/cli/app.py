@@ -13,6 +13,7 @@ from jobctl.cli import (
     metrics_commands,
     project_commands,
     queue_commands,
+    report_mail_commands,
     retry_command,
     schedule_commands,
     slot_commands,
@@ -42,4 +43,5 @@ app.add_typer(metrics_commands.app, name="metrics")
 project_commands.app.add_typer(impact_commands.app, name="impact")
 app.add_typer(project_commands.app, name="project")
 app.add_typer(queue_commands.app, name="queue")
+app.add_typer(report_mail_commands.app, name="report")
 app.add_typer(schedule_commands.app, name="schedule")
