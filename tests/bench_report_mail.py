@@ -34,11 +34,11 @@ def settings_for(directory: Path, **changes: object) -> Settings:
     return Settings.model_validate({**given, **changes})
 
 
-def put(conn: psycopg.Connection, settings: Settings, *recipients: str, letter: Letter = SHORT, week: str = WEEK) -> int:
+def put(
+    conn: psycopg.Connection, settings: Settings, *recipients: str, letter: Letter = SHORT, week: str = WEEK
+) -> int:
     with conn.transaction():
-        return mailing.put(
-            conn, settings, week=week, recipients=recipients, letter=letter, run_id=None, now=AT
-        )
+        return mailing.put(conn, settings, week=week, recipients=recipients, letter=letter, run_id=None, now=AT)
 
 
 def send(settings: Settings, database: Database, **options: Any) -> Sent:

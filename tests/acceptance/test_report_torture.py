@@ -1,4 +1,4 @@
-"""The weekly mail through a mail server that fails everywhere, and senders that are killed: nothing twice, nothing lost.
+"""The weekly mail through a server that fails everywhere, and by senders that are killed: nothing twice, nothing lost.
 
 Each story is one fault at one point of SMTP, some recipients, and some calls of the sender; then the server is well
 again. The server's own ledger of what it took is compared with the rows.
@@ -28,8 +28,8 @@ SEEDS = size(2, 125)
 KILLS = size(6, 125)
 FAULTS = [(point, kind) for point in POINTS for kind in ("cut", *(("4xx", "5xx") if point in ANSWERED else ()))]
 OF_SESSION = (*POINTS[: POINTS.index("mail")], "quit")
-# Where a sender cannot know (a cut inside the text is seen before the dot as a rule), and where a recipient or a mail is
-# refused for good.
+# Where a sender cannot know (a cut inside the text is seen before the dot as a rule), and where a recipient or a mail
+# is refused for good.
 UNKNOWABLE = {("body", "cut"), ("before-dot", "cut"), ("after-dot", "cut"), ("after-dot-lost", "cut")}
 FOR_GOOD = {("rcpt", "5xx"), ("data", "5xx"), ("after-dot", "5xx")}
 
@@ -53,7 +53,11 @@ def wrong(conn: psycopg.Connection, server: SmtpServer, fault: tuple[str, str]) 
     found += [f"{who} got {times}" for who, times in taken.items() if times > 1]
     found += [f"{who} is in no row" for who in taken if who not in rows]
     for who, state in rows.items():
-        right = {"sent": taken[who] == 1, "failed": taken[who] == 0 and fault in FOR_GOOD, "unknown": fault in UNKNOWABLE}
+        right = {
+            "sent": taken[who] == 1,
+            "failed": taken[who] == 0 and fault in FOR_GOOD,
+            "unknown": fault in UNKNOWABLE,
+        }
         if not right.get(state, False):
             found.append(f"{who} is {state}, and was taken {taken[who]} times")
     return found
@@ -83,9 +87,23 @@ def test_faults_at_every_point_of_smtp_double_nothing_and_lose_nothing(
                 faults += [f"{point} {kind} seed {seed}: {each}" for each in wrong(conn, server, (point, kind))]
                 ends.update(states(conn).values())
     stories = len(FAULTS) * SEEDS
-    ledger(f"{stories} stories of {len(FAULTS)} faults x {SEEDS} seeds, fault met in {met}: 0 doubles, 0 lost; {dict(ends)}")
+    ledger(f"{stories} stories ({len(FAULTS)} faults x {SEEDS} seeds, met in {met}): 0 doubles, 0 lost; {dict(ends)}")
     assert faults == [], "\n".join(faults[:50])
     assert met >= stories * 0.9 and ends["sent"] and ends["failed"] and ends["unknown"]
+
+
+def killer(process: "subprocess.Popen[bytes]", point: str, after: int) -> Callable[[str], None]:
+    """Kills it when the server comes to this point for so many times."""
+    left = after
+
+    def hook(here: str) -> None:
+        nonlocal left
+        left -= here == point
+        if here == point and left == 0:
+            process.kill()
+            process.wait(30)
+
+    return hook
 
 
 @pytest.mark.slow
@@ -109,16 +127,7 @@ def test_killed_senders_double_nothing_and_lose_nothing(
             process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, cwd="/")
             assert process.stdout is not None
 
-            def hook(
-                here: str, point: str = point, left: list[int] = [left], process: "subprocess.Popen[bytes]" = process
-            ) -> None:  # fmt: skip
-                if here == point:
-                    left[0] -= 1
-                    if left[0] == 0:
-                        process.kill()
-                        process.wait(30)
-
-            server.hook = hook
+            server.hook = killer(process, point, left)
             assert process.stdout.readline() == b"begun\n"
             if point == "time":
                 time.sleep(rng.uniform(0.0, 0.15))

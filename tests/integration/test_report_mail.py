@@ -1,6 +1,7 @@
 """The weekly mail leaves once for each who gets it: by real SMTP with STARTTLS and log-in, and by two mail services."""
 
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Generator
@@ -9,7 +10,7 @@ from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 import pytest
@@ -35,6 +36,11 @@ from jobctl.reports.letter import Image, Letter
 from jobctl.settings import Settings
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
 class Server:
     """aiosmtpd, which refuses `bad`."""
 
@@ -42,16 +48,13 @@ class Server:
         self.envelopes: list[Envelope] = []
         self.users: list[bytes | None] = []
         self._bad = bad
+        self.port = free_port()
         self._controller = Controller(
-            self, hostname="127.0.0.1", port=0, tls_context=tls, require_starttls=True, auth_required=True,
+            self, hostname="127.0.0.1", port=self.port, tls_context=tls, require_starttls=True, auth_required=True,
             authenticator=self._judge,
         )  # fmt: skip
 
-    @property
-    def port(self) -> int:
-        return self._controller.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> Self:
         self._controller.start()
         return self
 
@@ -250,9 +253,7 @@ def test_without_encryption_nothing_is_sent_and_no_password_told(
     assert "AUTH" not in box.commands and box.mails == []
 
 
-def test_a_certificate_of_nobody_is_refused(
-    conn: psycopg.Connection, database: Database, tmp_path: Path
-) -> None:
+def test_a_certificate_of_nobody_is_refused(conn: psycopg.Connection, database: Database, tmp_path: Path) -> None:
     with SmtpServer(server_side(make_certificate(tmp_path)), with_auth=True) as server:
         settings = by_smtp(tmp_path, server.url, starttls="required")
         put(conn, settings, "ann@example.org")
@@ -431,8 +432,9 @@ def test_an_operator_sees_and_sends_again(
         assert [item["address"] for item in jobctl("outbox", "--state", "failed")[1]["items"]] == ["cid@example.org"]
         server.taken.clear()
         assert jobctl("resend", WEEK)[1]["again"] == 0
-        assert jobctl("resend", WEEK, "--failed") == (0, {"week": WEEK, "again": 1, "mails_sent": 1, "mails_failed": 0,
-                                                          "mails_unknown": 0, "mails_left": 0, "problem": None})  # fmt: skip
+        none = dict.fromkeys(("mails_failed", "mails_unknown", "mails_left"), 0)
+        expected = {"week": WEEK, "again": 1, "mails_sent": 1, **none, "problem": None}
+        assert jobctl("resend", WEEK, "--failed") == (0, expected)
         code, said = jobctl("resend", WEEK, "--unknown")
         assert code == 2 and "2 of the mails may have arrived already" in said["error"] and "--yes" in said["error"]
         assert "it is not sent again" in jobctl("resend", WEEK, "--to", "ann@example.org", "--yes")[1]["error"]

@@ -18,7 +18,22 @@ HEADERS = {
     *("To", "Message-ID", "List-Unsubscribe", "From", "Subject", "Date", "List-Id", "Auto-Submitted"),
     *("X-Auto-Response-Suppress", "Content-Type", "MIME-Version"),
 }
-_BREAKS = ("\r\n", "\n", "\r", "\r\n\r\n", "\n\n", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\0")
+_BREAKS = (
+    "\r\n",
+    "\n",
+    "\r",
+    "\r\n\r\n",
+    "\n\n",
+    "\x0b",
+    "\x0c",
+    "\x1c",
+    "\x1d",
+    "\x1e",
+    "\x85",
+    "\u2028",
+    "\u2029",
+    "\0",
+)
 HOSTILE = [
     *(f"x{end}Bcc: evil@example.net" for end in _BREAKS),
     *(f"x{end} Bcc: evil@example.net" for end in _BREAKS),

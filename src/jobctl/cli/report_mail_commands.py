@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from jobctl.reports.sending import Sent
 
 OUTBOX_EXAMPLE = "Example: jobctl report outbox --state unknown --json"
-RESEND_EXAMPLE = "Examples:\n\n\b\n  jobctl report resend 2026-W47 --failed\n  jobctl report resend 2026-W47 --to ann@example.org"
+RESEND_EXAMPLE = (
+    "Examples:\n\n\b\n  jobctl report resend 2026-W47 --failed\n  jobctl report resend 2026-W47 --to ann@example.org"
+)
 StateName = Literal["new", "sending", "sent", "unknown", "failed"]
 # Those that a person may send again; whether an unknown one may be is for a person to find out.
 AGAIN = ("failed", "unknown")
@@ -91,9 +93,9 @@ def resend(
     database = open_database(settings)
     with database.connect(purpose="report resend") as conn:
         lines = mail_store.list_mails(conn, week=week, recipients=list(keys.values()), limit=1_000_000)
+        _require_all(keys, lines, week)
         if not lines:
             raise UsageError(f"there is no mail of {week}", hint="jobctl report outbox lists them")
-        _require_all(keys, lines, week)
         named = {"failed": failed or bool(to), "unknown": unknown or bool(to)}
         states = [each for each in AGAIN if named[each]]
         doubtful = sum(line.state == "unknown" for line in lines) if named["unknown"] else 0

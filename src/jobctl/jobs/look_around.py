@@ -1,8 +1,8 @@
 """What no run's end tells and somebody must hear of all the same: a part of the hourly jobs.
 
 Gathered through the stores, judged by pure conditions, handed over in one transaction: how each job's runs ended in the
-last week, what of the queue is due and for how long, how old the branches are, how the weekly mails stand, what is left on
-this host's disks, and the team's own rules. It is a complete look, so what it finds no more is over.
+last week, what of the queue is due and for how long, how old the branches are, how the weekly mails stand, what is left
+on this host's disks, and the team's own rules. It is a complete look, so what it finds no more is over.
 """
 
 import os

@@ -1,8 +1,8 @@
 """The weekly mail by a mail service: one POST to Resend or SendGrid for each who gets it.
 
-What is posted is read out of the stored mail, so it says what SMTP would have sent, byte for byte in its parts. There is
-no dot: the claim comes before the request, and one that got no answer is `unknown`. So is one that got an error of the
-service's own (500, 502, 504): it may have been taken before that. Resend is given the Message-ID as its
+What is posted is read out of the stored mail, so its parts are those that SMTP would have sent. There is no dot: the
+claim comes before the request, and one that got no answer is `unknown`. So is one that got an error of the service's
+own (500, 502, 504): it may have been taken before that. Resend is given the Message-ID as its
 Idempotency-Key, by which it does not send twice within a day, whoever asks again.
 """
 
@@ -15,8 +15,8 @@ from typing import Any, Final, Literal, cast
 
 from jobctl.alerts import webhook
 from jobctl.alerts.webhook import Deadline
+from jobctl.reports.answer import Answer
 from jobctl.reports.mail_store import Mail, Source
-from jobctl.reports.ways import Answer
 from jobctl.settings_mail import WayName
 
 ApiName = Literal["resend", "sendgrid"]

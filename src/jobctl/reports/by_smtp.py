@@ -2,9 +2,9 @@
 
 A recipient who is refused keeps nobody else from getting theirs. What is refused before there is a recipient (the
 connection, its encryption, the log-in, the sender) is nothing of one mail's: nobody's would get through. A server that
-closes between two mails, as many do after so many, is connected to once more. The dot that ends a mail is sent after the
-claim and alone (mailing.py); a session in which anything was cut is dropped without a word, since a QUIT there would be
-one more line of the mail.
+closes between two mails, as many do after so many, is connected to once more. The dot that ends a mail is sent after
+the claim and alone (mailing.py); a session in which anything was cut is dropped without a word, since a QUIT there
+would be one more line of the mail.
 """
 
 import select
@@ -15,8 +15,8 @@ from contextlib import suppress
 
 from jobctl.mail import smtp
 from jobctl.mail.server import MailServer, StartTls
+from jobctl.reports.answer import Answer, End
 from jobctl.reports.mail_store import Mail, Source
-from jobctl.reports.ways import Answer, End
 from jobctl.settings_mail import WayName
 
 GO_ON = 354

@@ -18,11 +18,12 @@ drops the connection without it. So two senders never send the same, without any
 that is one HTTP request has no such dot: there the claim comes before the request.
 
 Between the claim and the answer the sender holds the row's lock (`hold`), which says that it lives. A row that says
-`sending` and is not locked is a dead sender's, whatever its age, and becomes `unknown` (`give_up_lost`). Right after the
-claim another process may do that too early; nothing has been sent yet, so `hold` takes the row back by its number of
-tries, unless somebody else has decided about it meanwhile. This is the outbox of alerts (alerts/outbox.py), but for the
-claim that waits for the dot; its table is another one because a message to a channel is small, has no recipient, and is
-worth other waiting. What is left is the time from the dot to the answer: there nobody can know, and the row says so.
+`sending` and is not locked is a dead sender's, whatever its age, and becomes `unknown` (`give_up_lost`). Right after
+the claim another process may do that too early; nothing has been sent yet, so `hold` takes the row back by its number
+of tries, unless somebody else has decided about it meanwhile. This is the outbox of alerts (alerts/outbox.py), but for
+the claim that waits for the dot; its table is another one because a message to a channel is small, has no recipient,
+and is worth other waiting. What is left is the time from the dot to the answer: there nobody can know, and the row
+says so.
 """
 
 from collections.abc import Iterable
@@ -77,7 +78,10 @@ def put(
     A recipient to whose address nothing can be sent gets a row that says so. Raises ConfigurationError without a usable
     EMAIL_FROM, and DataError for a letter that is too large or cannot be a mail."""
     sender = sender_of(settings)
-    rows = {row.recipient: row for row in (_row(each, week, sender, settings) for each in recipients)}
+    rows: dict[str, _Row] = {}
+    for each in recipients:
+        row = _row(each, week, sender, settings)
+        rows.setdefault(row.recipient, row)
     known = {recipient for (recipient,) in conn.execute(KNOWN, {"week": week})}
     missing = [row for recipient, row in rows.items() if recipient not in known]
     if not missing:

@@ -19,8 +19,9 @@ from jobctl import log
 from jobctl.db.connection import Database, Limits
 from jobctl.redact import Redactor
 from jobctl.reports import mail_store as store
+from jobctl.reports.answer import Answer, Way
 from jobctl.reports.mail_store import Mail, Source
-from jobctl.reports.ways import Answer, Way, open_way
+from jobctl.reports.ways import open_way
 from jobctl.settings import Settings
 
 LOG = log.get_logger()
@@ -63,8 +64,8 @@ def send_due(
     waits_s: Sequence[float] = WAITS_S,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Sent:
-    """`stopping` is looked at between mails and wakes a wait. Raises ConfigurationError where mails wait and there is no
-    way for them, and what the database raises; nothing that a network can do."""
+    """`stopping` is looked at between mails and wakes a wait. Raises ConfigurationError where mails wait and there is
+    no way for them, and what the database raises; nothing that a network can do."""
     stopping = stopping or threading.Event()
     with database.connect(purpose="report mail", limits=BRIEF) as conn:
         with database.transaction(conn, limits=BRIEF):

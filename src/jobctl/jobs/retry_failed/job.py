@@ -1,9 +1,9 @@
 """Put right what went wrong in the queue.
 
 Cron asks hourly: is any task held by a worker that is gone, does any ask for what nobody needs, has any failed for a
-reason that time may mend, must somebody hear of what failed, are there rows past their time, does a weekly mail wait, and is anything due? Read:
-queue.attempts, core.items. Written: queue.tasks, queue.attempts, ops.outbox, ops.report_mails, ops.checkpoints, and what
-handlers write.
+reason that time may mend, must somebody hear of what failed, does a weekly mail wait, are there rows past their time,
+and is anything due? Read: queue.attempts, core.items. Written: queue.tasks, queue.attempts, ops.outbox,
+ops.report_mails, ops.checkpoints, and what handlers write.
 
 Running it twice is safe: every change names the state that it leaves and asks for it again of the locked row, so a task
 that was recovered, cancelled or requeued is none of the next run's. So is ending it anywhere: each batch commits with

@@ -1,4 +1,4 @@
-"""The mail server of SMTP_URL: asked for its greeting, or given one small mail. Encrypted as `starttls` of [mail] says."""
+"""The mail server of SMTP_URL: asked for its greeting, or given one small mail, both as `starttls` of [mail] says."""
 
 import smtplib
 from email.message import EmailMessage
