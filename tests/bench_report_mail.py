@@ -42,7 +42,8 @@ def put(
 
 
 def send(settings: Settings, database: Database, **options: Any) -> Sent:
-    return sending.send_due(settings, database, Redactor(settings.secrets()), **({"waits_s": ()} | options))
+    given: dict[str, Any] = {"waits_s": (), **options}
+    return sending.send_due(settings, database, Redactor(settings.secrets()), **given)
 
 
 def states(conn: psycopg.Connection, week: str = WEEK) -> dict[str, str]:

@@ -54,6 +54,11 @@ class Server:
             authenticator=self._judge,
         )  # fmt: skip
 
+    def content(self, nth: int) -> bytes:
+        content = self.envelopes[nth].content
+        assert isinstance(content, bytes)
+        return content
+
     def __enter__(self) -> Self:
         self._controller.start()
         return self
@@ -128,7 +133,7 @@ def test_a_real_server_gets_each_mail_once_encrypted_and_logged_in(
     }
     lines = {line.address: line for line in mail_store.list_mails(conn)}
     assert "550 5.1.1 no such user" in (lines["bob@example.org"].error or "")
-    first = message_from_bytes(server.envelopes[0].content or b"", policy=default)
+    first = message_from_bytes(server.content(0), policy=default)
     assert first["To"] == "ann@example.org" and first["Message-ID"] == lines["ann@example.org"].message_id
     assert first["List-Unsubscribe"] == "<mailto:reports@example.org?subject=unsubscribe>"
     leaves = [part for part in first.walk() if not part.is_multipart()]
@@ -397,8 +402,11 @@ class Commands:
     """`jobctl report outbox` and `resend`, in this process."""
 
     def __init__(self, settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        def open_it(_settings: Settings) -> Database:
+            return database
+
         monkeypatch.setattr(session, "current_settings", lambda: settings)
-        monkeypatch.setattr(session, "open_database", lambda settings: database)
+        monkeypatch.setattr(session, "open_database", open_it)
         self._app = typer.Typer()
         report_mail_commands.add_to(self._app)
 

@@ -3,7 +3,6 @@
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
-from typing import cast
 
 import pytest
 
@@ -65,7 +64,7 @@ def parsed(letter: Letter, sender: message.Sender = SENDER, **about: str | None)
     data += message.source_of(letter, sender, AT, **more)
     assert data.isascii() and max(map(len, data.split(b"\r\n"))) < 998
     assert b"\n" not in data.replace(b"\r\n", b"") and b"\r" not in data.replace(b"\r\n", b"")
-    return cast("EmailMessage", message_from_bytes(data, policy=default))
+    return message_from_bytes(data, policy=default)
 
 
 def test_there_are_fifty_hostile_texts() -> None:

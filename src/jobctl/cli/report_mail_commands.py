@@ -2,7 +2,7 @@
 
 import sys
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
 import typer
 
@@ -20,7 +20,7 @@ RESEND_EXAMPLE = (
 )
 StateName = Literal["new", "sending", "sent", "unknown", "failed"]
 # Those that a person may send again; whether an unknown one may be is for a person to find out.
-AGAIN = ("failed", "unknown")
+AGAIN: Final[tuple[Literal["failed", "unknown"], ...]] = ("failed", "unknown")
 
 app = typer.Typer(
     help="The weekly mail: where it is, and a person's word about it.",

@@ -44,7 +44,7 @@ class ByApi:
         self._timeout_s = timeout_s
 
     def send(self, mail: Mail, source: Source, claim: Callable[[], bool]) -> Answer:
-        whole = cast("EmailMessage", message_from_bytes(mail.head + source.source, policy=default))
+        whole = message_from_bytes(mail.head + source.source, policy=default)
         body = resend_body(whole) if self.name == "resend" else sendgrid_body(whole)
         headers = {"Authorization": f"Bearer {self._key}"}
         if self.name == "resend":
