@@ -54,6 +54,7 @@ class Receiver:
         self.behaviours = list(behaviours)  # one a request, the last one for all that follow
         self.bodies: list[dict[str, Any]] = []
         self.paths: list[str] = []
+        self.headers: list[dict[str, str]] = []  # of the requests, by names in small letters
         self.connections = 0
         self.closing = threading.Event()
         self.got_one = threading.Event()
@@ -111,6 +112,7 @@ class Receiver:
                 body += peer.recv(65_536)
             with self._lock:
                 self.paths.append(lines[0].split(" ")[1])
+                self.headers.append(headers)
                 if body:
                     self.bodies.append(json.loads(body))
                 behave = self.behaviours.pop(0) if len(self.behaviours) > 1 else self.behaviours[0]

@@ -31,6 +31,7 @@ from jobctl.settings_sources import PREFIX, Fault, Found, Names, Value, did_you_
 if TYPE_CHECKING:
     from jobctl.settings_alerts import AlertSettings
     from jobctl.settings_embeddings import EmbeddingSettings
+    from jobctl.settings_mail import MailSettings
     from jobctl.settings_metrics import MetricsSettings, ServiceLevelSettings
     from jobctl.settings_queue import QueueSettings
     from jobctl.settings_report import ReportSettings
@@ -125,6 +126,12 @@ def _table_of_sync(value: object) -> object:
     from jobctl.settings_sync import read_sync
 
     return read_sync(value)
+
+
+def _table_of_mail(value: object) -> object:
+    from jobctl.settings_mail import read_mail
+
+    return read_mail(value)
 
 
 def _table_of_metrics(value: object) -> object:
@@ -297,6 +304,7 @@ class Settings(BaseModel):
     report_emails: Annotated[tuple[str, ...], BeforeValidator(_addresses)] = ()
     email_from: Annotated[str | None, BeforeValidator(_sender)] = None
     smtp_url: Annotated[SecretStr | None, BeforeValidator(_url("smtp", "smtps"))] = None
+    mail: Annotated[Any, BeforeValidator(_table_of_mail)] = None
     resend_api_key: SecretStr | None = None
     sendgrid_api_key: SecretStr | None = None
     slack_webhook_url: Annotated[SecretStr | None, BeforeValidator(_url("https"))] = None
@@ -378,6 +386,13 @@ class Settings(BaseModel):
         return _parts(self.apprise_urls.get_secret_value()) if self.apprise_urls is not None else ()
 
     @property
+    def mail_settings(self) -> "MailSettings":
+        """The table `mail` of the config file, with its defaults."""
+        from jobctl.settings_mail import MailSettings
+
+        return self.mail if self.mail is not None else MailSettings()
+
+    @property
     def embedding_settings(self) -> "EmbeddingSettings":
         """The table `embeddings` of the config file, with its defaults."""
         from jobctl.settings_embeddings import EmbeddingSettings
@@ -448,7 +463,7 @@ class Settings(BaseModel):
 
 
 # Of the config file alone, each with a model of its own.
-TABLES: Final = ("queue", "embeddings", "sync", "metrics", "service_levels", "report", "alerts")
+TABLES: Final = ("queue", "embeddings", "sync", "metrics", "service_levels", "report", "alerts", "mail")
 SECRETS: Final = frozenset(
     name for name, about in Settings.model_fields.items() if "SecretStr" in str(about.annotation)
 )
@@ -650,9 +665,22 @@ def _together_faults(settings: Settings, found: Found) -> list[Fault]:
         if missing:
             message = f"alerts has emails, but there is no {' and no '.join(missing)}"
             faults.append(Fault("alerts", origin("alerts"), message, f"set {' and '.join(missing)}, or remove emails"))
+    if settings.mail is not None and settings.mail.way is not None and "mail" not in faulty:
+        faults += _way_faults(settings, faulty, origin("mail"))
     if not faulty & {"queue", "endpoint_tokens"}:
         faults += _token_faults(settings, origin("endpoint_tokens"))
     return faults
+
+
+def _way_faults(settings: Settings, faulty: set[str], origin: str) -> list[Fault]:
+    from jobctl.settings_mail import WAYS
+
+    way = settings.mail_settings.way
+    needed = WAYS[way] if way is not None else ""
+    if not needed or needed in faulty or getattr(settings, needed) is not None:
+        return []
+    message = f"mail has way = {way!r}, but there is no {ENV_NAMES[needed]}"
+    return [Fault("mail", origin, message, f"set {ENV_NAMES[needed]}, or remove way")]
 
 
 def _token_faults(settings: Settings, origin: str) -> list[Fault]:

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from jobctl.alerts import causes, conditions
-from jobctl.alerts.conditions import Backlog, Figure, Freshness, Rate, Room, RunFact
+from jobctl.alerts.conditions import Backlog, Figure, Freshness, Mails, Rate, Room, RunFact
 from jobctl.alerts.verdict import Verdict
 from jobctl.settings_alerts import CONDITIONS, AlertSettings, ConditionSettings, RuleSettings, read_alerts
 
@@ -230,6 +230,7 @@ def test_each_condition_that_is_off_says_nothing(name: str) -> None:
         *conditions.of_backlogs([Backlog("a", 9_999, 5)], off, NOW),
         *conditions.of_branches([Freshness("a", 90_000, 86_400)], off, NOW),
         *conditions.of_disks([Room("data", "/a", 1, 1 << 40)], "vm1", off, NOW),
+        *conditions.of_mails([Mails("2026-W47", 8, 1, 0, 0, 0)], off, NOW),
         *conditions.of_queue_cause("TaskFailures", "", "m", "h", off, NOW),
         *conditions.of_queue_cause("FailureRate", "crawl", "m", "h", off, NOW),
     ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jobctl.cli import report_mail_commands
 from jobctl.cli.options import (
     CorrelationOption,
     DryRunOption,
@@ -194,3 +195,6 @@ def _shown(document: dict[str, Any], *, recipients: tuple[str, ...]) -> dict[str
         "report": evidence.get("report"),
         "letter": evidence.get("letter"),
     }
+
+
+report_mail_commands.add_to(app)
