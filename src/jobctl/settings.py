@@ -30,6 +30,7 @@ from jobctl.settings_sources import PREFIX, Fault, Found, Names, Value, did_you_
 
 if TYPE_CHECKING:
     from jobctl.settings_alerts import AlertSettings
+    from jobctl.settings_archive import ArchiveSettings
     from jobctl.settings_embeddings import EmbeddingSettings
     from jobctl.settings_metrics import MetricsSettings, ServiceLevelSettings
     from jobctl.settings_queue import QueueSettings
@@ -112,6 +113,12 @@ def _table_of_alerts(value: object) -> object:
     from jobctl.settings_alerts import read_alerts
 
     return read_alerts(value)
+
+
+def _table_of_archive(value: object) -> object:
+    from jobctl.settings_archive import read_archive
+
+    return read_archive(value)
 
 
 def _table_of_embeddings(value: object) -> object:
@@ -330,6 +337,7 @@ class Settings(BaseModel):
     sync: Annotated[Any, BeforeValidator(_table_of_sync)] = None
     metrics: Annotated[Any, BeforeValidator(_table_of_metrics)] = None
     service_levels: Annotated[Any, BeforeValidator(_table_of_service_levels)] = None
+    archive: Annotated[Any, BeforeValidator(_table_of_archive)] = None
     run_as_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]*\$?$")] = "jobctl"
 
     @property
@@ -368,6 +376,18 @@ class Settings(BaseModel):
     def apprise_addresses(self) -> tuple[str, ...]:
         """In the clear."""
         return _parts(self.apprise_urls.get_secret_value()) if self.apprise_urls is not None else ()
+
+    @property
+    def archive_settings(self) -> "ArchiveSettings":
+        """The table `archive` of the config file, with its defaults."""
+        from jobctl.settings_archive import ArchiveSettings
+
+        return self.archive if self.archive is not None else ArchiveSettings()
+
+    @property
+    def archive_dir(self) -> Path:
+        """Where rows are kept that left the database."""
+        return self.archive_settings.directory or self.data_dir / "archive"
 
     @property
     def embedding_settings(self) -> "EmbeddingSettings":
@@ -433,7 +453,7 @@ class Settings(BaseModel):
 
 
 # Of the config file alone, each with a model of its own.
-TABLES: Final = ("queue", "embeddings", "sync", "metrics", "service_levels", "alerts")
+TABLES: Final = ("queue", "embeddings", "sync", "metrics", "service_levels", "alerts", "archive")
 SECRETS: Final = frozenset(
     name for name, about in Settings.model_fields.items() if "SecretStr" in str(about.annotation)
 )
