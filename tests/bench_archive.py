@@ -71,12 +71,15 @@ class Archiver:
             grant=grant,
             dry_run=dry_run,
             now=now or clock.utc_now(),
-            record_event=lambda level, event, fields: self.events.append((event, fields)),
+            record_event=self._note,
         )
         try:
             yield run
         finally:
             guard.release()
+
+    def _note(self, level: str, event: str, fields: dict[str, object]) -> None:
+        self.events.append((event, fields))
 
     def archives(self) -> list[Archive]:
         return store.listed(self.conn, limit=1_000)

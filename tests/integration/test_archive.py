@@ -14,13 +14,14 @@ from psycopg import sql
 from bench_archive import SMALL, Archiver, add_run, as_text, seed
 from jobctl.archives import checking, files, store
 from jobctl.archives.failures import ArchiveError
-from jobctl.archives.lines import columns_of
+from jobctl.archives.lines import columns_of, type_of
 from jobctl.archives.restoring import Restored, restore
 from jobctl.archives.rows import Asked, Table, prepare
 from jobctl.archives.sources import SOURCES, Source
 from jobctl.archives.store import Archive
 from jobctl.db.connection import Database
-from jobctl.errors import Interrupted
+from jobctl.errors import Interrupted, LockLost
+from jobctl.jobs.report.filing import Filing
 
 OTHERS = {"archived_loads": 3, "archived_rejects": 3, "archived_incidents": 3, "archived_payloads": 3}
 
@@ -165,9 +166,9 @@ def test_every_value_that_a_column_can_hold_comes_back_as_it_was(conn: psycopg.C
     conn.execute("INSERT INTO ops.odd DEFAULT VALUES")
     for name, values in VALUES.items():
         statement = sql.SQL("INSERT INTO ops.odd ({}) SELECT unnest(%s::text[])::{}")
-        type_ = next(each.type for each in columns_of(conn, "ops.odd") if each.name == name)
+        column = next(each for each in columns_of(conn, "ops.odd") if each.name == name)
         for value in values:
-            conn.execute(statement.format(sql.Identifier(name), sql.SQL(type_)), ([value],))
+            conn.execute(statement.format(sql.Identifier(name), type_of(column)), ([value],))
     before = as_text(conn, "ops.odd")
     table = Table(Source("events", "ops.odd", ("id",), ("id",), "at", "true"), columns_of(conn, "ops.odd"))
     # However the session would have it: a line has one form.
@@ -302,7 +303,11 @@ def test_a_half_deleted_archive_of_a_host_that_is_gone_is_told_and_its_rows_are_
     archiver: Archiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seed(archiver.conn, runs=0)
-    monkeypatch.setattr(Table, "delete", lambda self, conn, lines: (_ for _ in ()).throw(KeyboardInterrupt))
+
+    def dies(self: Table, conn: psycopg.Connection, lines: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Table, "delete", dies)
     with pytest.raises(KeyboardInterrupt):
         archiver()
     monkeypatch.undo()
@@ -405,7 +410,8 @@ def test_a_row_whose_place_is_taken_stays_and_is_named(archiver: Archiver) -> No
     assert archive.first_key is not None
     taken: int = archive.first_key["event_id"]
     archiver.conn.execute(
-        "INSERT INTO ops.incident_events (event_id, incident_id, event) OVERRIDING SYSTEM VALUE VALUES (%s, 1, 'other')",
+        "INSERT INTO ops.incident_events (event_id, incident_id, event) OVERRIDING SYSTEM VALUE"
+        " VALUES (%s, 1, 'other')",
         (taken,),
     )
     done = put_back(archiver, archive)
@@ -426,17 +432,15 @@ def test_a_directory_that_cannot_be_written_to_ends_it_and_nothing_is_deleted(ar
 
 
 def test_a_deposed_run_deletes_nothing_more(archiver: Archiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jobctl.errors import LockLost
-
     seed(archiver.conn)
     before = archiver.table_rows()
-    written = store.written
+    delete = Filing.delete
 
-    def deposed(conn: psycopg.Connection, *rest: Any) -> None:
-        written(conn, *rest)
+    def deposed(self: Filing, *rest: Any) -> None:
         archiver.conn.execute("UPDATE ops.locks SET fence = fence + 1")
+        delete(self, *rest)
 
-    monkeypatch.setattr(store, "written", deposed)
+    monkeypatch.setattr(Filing, "delete", deposed)
     with pytest.raises(LockLost):
         archiver()
     assert archiver.table_rows() == before

@@ -58,6 +58,6 @@ def _row(line: str, names: list[str], path: Path, nth: int) -> Mapping[str, Any]
         row: Any = json.loads(line)
     except ValueError:
         raise ArchiveError(f"{path}, line {nth:,} is no JSON") from None
-    if not isinstance(row, dict) or [*row] != names:  # pyright: ignore[reportUnknownArgumentType]
+    if not isinstance(row, dict) or [*row] != names:
         raise ArchiveError(f"{path}, line {nth:,} has not the columns that its manifest names")
     return row  # pyright: ignore[reportUnknownVariableType]  # of JSON

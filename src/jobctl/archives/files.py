@@ -5,6 +5,7 @@ the directory; the manifest first, so that no file is without one. Whoever finds
 it that there was none.
 """
 
+import errno
 import gzip
 import hashlib
 import io
@@ -109,6 +110,8 @@ def told(path: Path, doing: str = "write") -> Generator[None, None, None]:
 def make_directory(directory: Path) -> None:
     with told(directory):
         make_private_directory(directory)
+        if not directory.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
 
 
 def publish(draft: Path, path: Path, told_of: Manifest) -> None:

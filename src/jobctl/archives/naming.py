@@ -31,4 +31,4 @@ def values_of(names: tuple[str, ...], line: str) -> Mapping[str, Any]:
 def _day(at: str | None) -> str:
     """Of a time as PostgreSQL writes it; infinity is a word."""
     found = re.match(r"(\d{4,})-(\d\d)-(\d\d)", at or "")
-    return "".join(found.groups()) if found else re.sub(r"[^a-z]", "", (at or "")[:8]) or "none"
+    return "".join(found.groups()) if found else re.sub(r"[^a-z]", "", (at or "")[:9]) or "none"

@@ -32,7 +32,7 @@ SELECT p.project_id, p.full_name, d.day, d.band, d.health::float8 AS health, d.h
 FROM dev.projects AS p
 CROSS JOIN LATERAL (SELECT * FROM dev.project_days AS n
     WHERE n.project_id = p.project_id AND n.day >= %(since)s ORDER BY n.day DESC LIMIT 1) AS d
-LEFT JOIN dev.project_bands AS b USING (project_id)
+LEFT JOIN dev.project_bands AS b ON b.project_id = p.project_id
 WHERE p.active
 ORDER BY p.full_name
 """

@@ -51,11 +51,10 @@ def note_changes(conn: psycopg.Connection, run: Run, *, today: date) -> Checked:
             say = LOG.warning if each.level == "warning" else LOG.info
             say(EVENT, **_fields(each))
         changes += told
-    counts = Counter(dict.fromkeys(COUNTS, 0))
-    counts["health_checked"] = len(found)
-    counts.update(f"health_{each.direction}" for each in changes)
-    by_band = Counter({band.value: 0 for band in Band})
-    by_band.update(each.band for each in found)
+    directions = Counter(f"health_{each.direction}" for each in changes)
+    counts = {**{name: directions[name] for name in COUNTS}, "health_checked": len(found)}
+    in_band = Counter(each.band for each in found)
+    by_band = {band.value: in_band[band.value] for band in Band}
     return Checked(counts, by_band, tuple(in_order(changes)))
 
 
