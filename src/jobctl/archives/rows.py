@@ -1,6 +1,7 @@
 """The rows of an archived table: read those that are past, delete those of a file, put those of a file back.
 
-Reading takes no lock. Deleting and putting back are batches that the caller bounds, each a short transaction of its
+Lines go to the server as one text: none has a line break in it, and an array of them would be quoted twice. Reading
+takes no lock. Deleting and putting back are batches that the caller bounds, each a short transaction of its
 own, and go by the index of the key alone. A row is deleted only if it still is what its line says, to the byte.
 """
 
@@ -86,18 +87,18 @@ class Table:
     def delete(self, conn: psycopg.Connection, lines: Sequence[str]) -> int:
         """Inside a transaction: those of the rows that are still there as their line says; gives how many."""
         statement = sql.SQL(
-            "WITH r AS MATERIALIZED (SELECT l.line, {keys} FROM unnest(%(lines)s::text[]) AS l (line))"
+            "WITH r AS MATERIALIZED (SELECT l.line, {keys} FROM string_to_table(%(lines)s, chr(10)) AS l (line))"
             " DELETE FROM {table} AS t USING r WHERE {same} AND {line} = r.line"
         ).format(keys=self._keys(), table=name_of(self.source.table), same=self._same(), line=line_of(self.columns))
-        return conn.execute(statement, {"lines": list(lines)}).rowcount
+        return conn.execute(statement, {"lines": "\n".join(lines)}).rowcount
 
     def other(self, conn: psycopg.Connection, lines: Sequence[str]) -> int:
         """How many of the rows are there, and not as their line says."""
         statement = sql.SQL(
-            "WITH r AS MATERIALIZED (SELECT l.line, {keys} FROM unnest(%(lines)s::text[]) AS l (line))"
+            "WITH r AS MATERIALIZED (SELECT l.line, {keys} FROM string_to_table(%(lines)s, chr(10)) AS l (line))"
             " SELECT count(*) FROM r JOIN {table} AS t ON {same} WHERE {line} <> r.line"
         ).format(keys=self._keys(), table=name_of(self.source.table), same=self._same(), line=line_of(self.columns))
-        row = conn.execute(statement, {"lines": list(lines)}).fetchone()
+        row = conn.execute(statement, {"lines": "\n".join(lines)}).fetchone()
         return row[0] if row is not None else 0
 
     def put(self, conn: psycopg.Connection, lines: Sequence[str]) -> int:
@@ -105,18 +106,18 @@ class Table:
         line = sql.SQL("l.line::json")
         statement = sql.SQL(
             "INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE"
-            " SELECT {values} FROM unnest(%(lines)s::text[]) AS l (line) ON CONFLICT DO NOTHING"
+            " SELECT {values} FROM string_to_table(%(lines)s, chr(10)) AS l (line) ON CONFLICT DO NOTHING"
         ).format(
             table=name_of(self.source.table),
             names=sql.SQL(", ").join(sql.Identifier(each.name) for each in self.columns),
             values=sql.SQL(", ").join(value_of(each, line) for each in self.columns),
         )
-        return conn.execute(statement, {"lines": list(lines)}).rowcount
+        return conn.execute(statement, {"lines": "\n".join(lines)}).rowcount
 
     def missing(self, conn: psycopg.Connection, lines: Sequence[str]) -> list[str]:
         """The keys of the rows that are not there as their line says, for a person."""
         statement = sql.SQL(
-            "WITH r AS MATERIALIZED (SELECT l.line, {keys} FROM unnest(%(lines)s::text[]) AS l (line))"
+            "WITH r AS MATERIALIZED (SELECT l.line, {keys} FROM string_to_table(%(lines)s, chr(10)) AS l (line))"
             " SELECT concat_ws(', ', {named}) FROM r"
             " WHERE NOT EXISTS (SELECT FROM {table} AS t WHERE {same} AND {line} = r.line)"
         ).format(
@@ -126,7 +127,7 @@ class Table:
             same=self._same(),
             line=line_of(self.columns),
         )
-        return [row[0] for row in conn.execute(statement, {"lines": list(lines)}).fetchall()]
+        return [row[0] for row in conn.execute(statement, {"lines": "\n".join(lines)}).fetchall()]
 
     def _column(self, name: str) -> Column:
         return next(each for each in self.columns if each.name == name)
