@@ -30,6 +30,7 @@ from jobctl.settings_sources import PREFIX, Fault, Found, Names, Value, did_you_
 
 if TYPE_CHECKING:
     from jobctl.settings_alerts import AlertSettings
+    from jobctl.settings_archive import ArchiveSettings
     from jobctl.settings_embeddings import EmbeddingSettings
     from jobctl.settings_mail import MailSettings
     from jobctl.settings_metrics import MetricsSettings, ServiceLevelSettings
@@ -114,6 +115,12 @@ def _table_of_alerts(value: object) -> object:
     from jobctl.settings_alerts import read_alerts
 
     return read_alerts(value)
+
+
+def _table_of_archive(value: object) -> object:
+    from jobctl.settings_archive import read_archive
+
+    return read_archive(value)
 
 
 def _table_of_embeddings(value: object) -> object:
@@ -346,6 +353,7 @@ class Settings(BaseModel):
     metrics: Annotated[Any, BeforeValidator(_table_of_metrics)] = None
     service_levels: Annotated[Any, BeforeValidator(_table_of_service_levels)] = None
     report: Annotated[Any, BeforeValidator(_table_of_report)] = None
+    archive: Annotated[Any, BeforeValidator(_table_of_archive)] = None
     run_as_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]*\$?$")] = "jobctl"
 
     @property
@@ -391,6 +399,18 @@ class Settings(BaseModel):
         from jobctl.settings_mail import MailSettings
 
         return self.mail if self.mail is not None else MailSettings()
+
+    @property
+    def archive_settings(self) -> "ArchiveSettings":
+        """The table `archive` of the config file, with its defaults."""
+        from jobctl.settings_archive import ArchiveSettings
+
+        return self.archive if self.archive is not None else ArchiveSettings()
+
+    @property
+    def archive_dir(self) -> Path:
+        """Where rows are kept that left the database."""
+        return self.archive_settings.directory or self.data_dir / "archive"
 
     @property
     def embedding_settings(self) -> "EmbeddingSettings":
@@ -463,7 +483,9 @@ class Settings(BaseModel):
 
 
 # Of the config file alone, each with a model of its own.
-TABLES: Final = ("queue", "embeddings", "sync", "metrics", "service_levels", "report", "alerts", "mail")
+TABLES: Final = (
+    "queue", "embeddings", "sync", "metrics", "service_levels", "report", "alerts", "mail", "archive"
+)
 SECRETS: Final = frozenset(
     name for name, about in Settings.model_fields.items() if "SecretStr" in str(about.annotation)
 )

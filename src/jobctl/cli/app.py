@@ -2,6 +2,7 @@
 
 from jobctl.cli import (
     alert_commands,
+    archive_commands,
     branch_commands,
     config_commands,
     db_commands,
@@ -34,6 +35,7 @@ app.command("pause", epilog=slot_commands.PAUSE_EXAMPLE)(slot_commands.pause)
 app.command("resume", epilog=slot_commands.RESUME_EXAMPLE)(slot_commands.resume)
 app.command("doctor", epilog=doctor_command.EXAMPLE)(doctor_command.doctor)
 app.add_typer(alert_commands.app, name="alerts")
+app.add_typer(archive_commands.app, name="archive")
 app.add_typer(branch_commands.app, name="branch")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(db_commands.app, name="db")

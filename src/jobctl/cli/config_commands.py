@@ -104,7 +104,9 @@ def _json_value(value: object) -> object:
         given = value._asdict()
         return {name: each for name, each in given.items() if each is not None}
     from jobctl.settings_alerts import AlertSettings
+    from jobctl.settings_archive import ArchiveSettings
     from jobctl.settings_embeddings import EmbeddingSettings
+    from jobctl.settings_mail import MailSettings
     from jobctl.settings_metrics import MetricsSettings, ServiceLevelSettings
     from jobctl.settings_queue import QueueSettings
     from jobctl.settings_report import ReportSettings
@@ -118,6 +120,8 @@ def _json_value(value: object) -> object:
         ServiceLevelSettings,
         AlertSettings,
         ReportSettings,
+        MailSettings,
+        ArchiveSettings,
     )
     if isinstance(value, shown_by_itself):
         return value.shown()
