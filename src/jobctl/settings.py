@@ -483,9 +483,7 @@ class Settings(BaseModel):
 
 
 # Of the config file alone, each with a model of its own.
-TABLES: Final = (
-    "queue", "embeddings", "sync", "metrics", "service_levels", "report", "alerts", "mail", "archive"
-)
+TABLES: Final = ("queue", "embeddings", "sync", "metrics", "service_levels", "report", "alerts", "mail", "archive")
 SECRETS: Final = frozenset(
     name for name, about in Settings.model_fields.items() if "SecretStr" in str(about.annotation)
 )

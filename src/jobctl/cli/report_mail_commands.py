@@ -22,6 +22,7 @@ StateName = Literal["new", "sending", "sent", "unknown", "failed"]
 # Those that a person may send again; whether an unknown one may be is for a person to find out.
 AGAIN: Final[tuple[Literal["failed", "unknown"], ...]] = ("failed", "unknown")
 
+
 def add_to(app: typer.Typer) -> None:
     app.command("outbox", epilog=OUTBOX_EXAMPLE)(outbox)
     app.command("resend", epilog=RESEND_EXAMPLE)(resend)
