@@ -15,6 +15,7 @@ from bench_report import DAY, NOW, WEEK, keep_hour, keep_run
 from jobctl.db.connection import Database
 from jobctl.jobs.report import job
 from jobctl.jobs.report.gathering import gather
+from jobctl.redact import Redactor
 from jobctl.reports.model import Report
 from jobctl.reports.week import Week
 from jobctl.runtime.outcome import Outcome
@@ -222,7 +223,8 @@ def run_job(database: Database, *, dry_run: bool = True, **options: Any) -> Outc
         now=NOW,
         record_event=_unheard,
     )
-    return job.report(run, job.Options(SETTINGS, WEEK, **options))
+    settings = SETTINGS.model_copy(update={"email_from": "reports@example.org", "data_dir": Path("/tmp")})
+    return job.report(run, job.Options(settings, Redactor(()), WEEK, **options))
 
 
 def test_a_look_reads_and_shows_and_draws_only_what_is_asked_for(database: Database, conn: psycopg.Connection) -> None:

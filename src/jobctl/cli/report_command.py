@@ -90,9 +90,10 @@ def report(
 
     from jobctl import clock
     from jobctl.cli import run_command
-    from jobctl.cli.session import current_settings
+    from jobctl.cli.session import current_settings, redactor
 
     settings = current_settings()
+    max_runtime_s = run_command.seconds("--max-runtime", max_runtime) if max_runtime else settings.max_runtime_of(JOB)
     chosen = _week(week, settings.timezone, clock.utc_now())
     recipients = _recipients(to) if to else settings.report_emails
     is_look = preview or text or html is not None
@@ -112,7 +113,8 @@ def report(
 
             report_views.show(made, preview=preview, text=text, html=html)
 
-        return job.report(run, job.Options(settings, chosen, recipients, is_look, show))
+        until = clock.monotonic() + max_runtime_s * settings.soft_limit_share
+        return job.report(run, job.Options(settings, redactor(), chosen, until, recipients, is_look, show))
 
     shows_itself = bool(on_stdout) and not json
     done = run_command.run(

@@ -1,7 +1,7 @@
 """The week's report in a terminal, and what a person is told of a run that made it."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,9 +67,23 @@ def told(scope: "ScopeReport", recipients: Sequence[str], html: Path | None) -> 
             f"{len(letter['images'])} pictures {_kb(images)}, "
             f"{len(letter['attachments'])} attachments {_kb(tables)}"
         )
+        if letter["mail"] is not None:
+            lines.append(f"  one mail as it is sent: {_kb(letter['mail'])}")
         lines += [f"  to: {address}" for address in recipients]
+        lines += _done(counts)
     if html is not None and html != Path("-"):
         lines.append(f"  written to {html}")
+    return lines
+
+
+def _done(counts: Mapping[str, int]) -> list[str]:
+    mails = {"sent": "mails_sent", "refused": "mails_failed", "unknown": "mails_unknown", "waiting": "mails_left"}
+    parts = [f"{counts[name]:,} {word}" for word, name in mails.items() if counts.get(name)]
+    lines = [f"  mails: {', '.join(parts)}"] if parts else []
+    if counts.get("health_up") or counts.get("health_down"):
+        lines.append(f"  health: {counts['health_up']:,} projects up, {counts['health_down']:,} down")
+    if counts.get("archived"):
+        lines.append(f"  archived: {counts['archived']:,} rows in {counts['archive_files']:,} files")
     return lines
 
 

@@ -1,21 +1,28 @@
-"""Tell a lead on Monday what the week was like, in one mail that is read in a minute.
+"""Tell a lead on Monday what the week was like, in one mail that is read in a minute; then tidy up.
 
 Cron asks once a week: what changed, what is wrong, what needs a decision? Read: what metrics has kept
 (dev.metric_hours, dev.project_days) and the issues named beside it, ops.job_history, ops.slots, ops.incidents, the
-queue, the branches. All of it is read in one snapshot, so that its numbers fit together. Written: a row for each mail.
+queue, the branches. All of it is read in one snapshot, so that its numbers fit together. Written: ops.report_letters
+and ops.report_mails, an event for each change of a project's health, and the archive's files with their rows of
+ops.archives, whose own rows then leave the database.
 
-Running it twice is safe: a recipient has one row a week, and a second run makes none. Who only wants to look
-(`is_look`) is shown the report, and nothing is written or sent.
+Running it twice is safe: a recipient has one row a week, and a second run makes none; a change of health is told once;
+what was archived is gone. The report is made before anything is archived, so it has the whole week. Who only wants to
+look (`is_look`) is shown the report, and nothing is written or sent.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
+from jobctl.archives.failures import ArchiveError
 from jobctl.db.sqlstate import translated
+from jobctl.jobs.report import archiving, health_events, posting
 from jobctl.jobs.report.gathering import Gathered, gather
+from jobctl.redact import Redactor
 from jobctl.reports import charts, rendering, views
 from jobctl.reports.decisions import decisions
 from jobctl.reports.letter import Letter
@@ -40,10 +47,13 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`show` is given what was made, in the worker's process."""
+    """`show` is given what was made, in the worker's process. `until`: the monotonic moment after which no further file
+    of the archive is begun."""
 
     settings: Settings
+    redactor: Redactor
     week: Week
+    until: float = math.inf
     recipients: Sequence[str] = ()
     is_look: bool = False
     show: Callable[[Made], None] = lambda made: None
@@ -75,12 +85,38 @@ def report(run: Run, options: Options) -> Outcome:
         if options.is_look:
             return Outcome(counts=counts, evidence={"report": found.report.as_json()})
         letter = letter_once()
-        notes = [] if options.recipients else ["nobody gets it: set REPORT_EMAILS, or give --to"]
-        return Outcome(
-            counts={**counts, "recipients": len(options.recipients)},
-            notes=notes,
-            evidence={"report": found.report.as_json(), "letter": account_of(letter)},
-        )
+        run.stop.check()
+        posted = posting.post(run, conn, settings, options.redactor, letter, week, options.recipients)
+        checked = health_events.note_changes(conn, run, today=run.now.astimezone(week.zone).date())
+    archived = _archived(run, settings, options.until)
+    told = {"report": found.report.as_json(), "letter": account_of(letter, posted.size)}
+    return Outcome(
+        counts={
+            **counts,
+            "recipients": len(options.recipients),
+            **posted.counts,
+            **checked.counts,
+            **archived.counts,
+        },
+        notes=[*posted.notes, *archived.notes],
+        degraded=not posted.is_whole,
+        error=posted.error or archived.error,
+        evidence=told,
+    )
+
+
+class _Archived(NamedTuple):
+    counts: Mapping[str, int]
+    notes: Sequence[str]
+    error: ArchiveError | None = None
+
+
+def _archived(run: Run, settings: Settings, until: float) -> _Archived:
+    """A disk that is full keeps no report from anybody: it is told at the end."""
+    try:
+        return _Archived(*archiving.archive(run, archiving.Options(settings, until)))
+    except ArchiveError as error:
+        return _Archived({}, (), error)
 
 
 def _gathered(run: Run, conn: psycopg.Connection, settings: Settings, week: Week) -> Gathered:
@@ -105,10 +141,11 @@ def counts_of(found: Gathered) -> dict[str, int]:
     }
 
 
-def account_of(letter: Letter) -> dict[str, Any]:
-    """How large it is, in bytes; what a server is given is larger, since it is encoded."""
+def account_of(letter: Letter, size: int | None) -> dict[str, Any]:
+    """How large it is, in bytes; `size` is that of the whole mail, encoded as a server is given it."""
     return {
         "subject": letter.subject,
+        "mail": size,
         "html": len(letter.html.encode()),
         "text": len(letter.text.encode()),
         "images": [{"name": each.content_id, "bytes": len(each.png)} for each in letter.images],
