@@ -151,11 +151,12 @@ def _risk(now: Mapping[str, Any], then: Mapping[str, Any] | None) -> model.Risk:
 
 def _goals(levels: Mapping[str, Any]) -> tuple[model.Goal, ...]:
     return tuple(
-        model.Goal(name, **{state: sum(of[state] for of in by_severity.values()) for state in STATES})
-        for name, by_severity in levels.items()
+        model.Goal(name, **{state: sum(of[state] for of in levels[name].values()) for state in STATES})
+        for name in GOALS
     )
 
 
+GOALS: Final = ("first_response", "resolution")
 STATES: Final = ("met", "missed", "breached", "at_risk", "on_track")
 
 
