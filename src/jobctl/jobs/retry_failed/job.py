@@ -138,8 +138,8 @@ class _RetryFailed:
             self._progress.notes.append(f"{sent.left:,} weekly mails wait" + (f": {sent.problem}" * bool(sent.problem)))
 
     def _look_around(self, conn: psycopg.Connection) -> None:
-        """What no run's end tells: disks, backlog, branches, rates, and the team's own rules. Weekly mails that wait are
-        tried before, so that what is told of them is true; whatever that meets, the look is taken."""
+        """What no run's end tells: disks, backlog, branches, rates, and the team's own rules. Weekly mails that wait
+        are tried before, so that what is told of them is true; whatever that meets, the look is taken."""
         try:
             self._send_mails()
         finally:
