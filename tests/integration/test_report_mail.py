@@ -446,7 +446,7 @@ def test_an_operator_sees_and_sends_again(
         code, said = jobctl("resend", WEEK, "--unknown")
         assert code == 2 and "2 of the mails may have arrived already" in said["error"] and "--yes" in said["error"]
         assert "it is not sent again" in jobctl("resend", WEEK, "--to", "ann@example.org", "--yes")[1]["error"]
-        assert "has no mail" in jobctl("resend", WEEK, "--to", "eve@example.org")[1]["error"]
+        assert "there is no mail of 2026-W47 to" in jobctl("resend", WEEK, "--to", "eve@example.org")[1]["error"]
         assert "no week" in jobctl("resend", "2026-W60")[1]["error"]
         assert "there is no mail" in jobctl("resend", "2026-W40")[1]["error"]
         assert jobctl("resend", WEEK, "--to", "BOB@example.org", "--yes")[1]["mails_sent"] == 1

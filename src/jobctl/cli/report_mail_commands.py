@@ -20,7 +20,8 @@ RESEND_EXAMPLE = (
 )
 StateName = Literal["new", "sending", "sent", "unknown", "failed"]
 # Those that a person may send again; whether an unknown one may be is for a person to find out.
-AGAIN: Final[tuple[Literal["failed", "unknown"], ...]] = ("failed", "unknown")
+AgainName = Literal["failed", "unknown"]
+AGAIN: Final[tuple[AgainName, ...]] = ("failed", "unknown")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -90,7 +91,7 @@ def resend(
         if not lines:
             raise UsageError(f"there is no mail of {week}", hint="jobctl report outbox lists them")
         named = {"failed": failed or bool(to), "unknown": unknown or bool(to)}
-        states = [each for each in AGAIN if named[each]]
+        states: list[AgainName] = [each for each in AGAIN if named[each]]
         doubtful = sum(line.state == "unknown" for line in lines) if named["unknown"] else 0
         if doubtful and not yes and not _has_looked(doubtful):
             return
@@ -137,9 +138,10 @@ def _require_all(keys: dict[str, str], lines: "Sequence[Line]", week: str) -> No
     by_key = {line.address.lower(): line for line in lines}
     for text, key in keys.items():
         if key not in by_key:
-            raise UsageError(f"{text} has no mail of {week}", hint=f"jobctl report outbox --week {week}")
+            raise UsageError(f"there is no mail of {week} to {text}", hint=f"jobctl report outbox --week {week}")
         if by_key[key].state == "sent":
-            raise UsageError(f"{text} was sent the mail of {week}: it is not sent again", hint="forward it by hand")
+            told = f"mail {by_key[key].mail_id} of {week} was sent: it is not sent again"
+            raise UsageError(told, hint="forward it by hand")
 
 
 def _has_looked(doubtful: int) -> bool:
@@ -171,12 +173,20 @@ def _print_mails(lines: "Sequence[Line]", following: int | None, zone_name: str)
         print_text("there are no such mails")
         return
     zone = ZoneInfo(zone_name)
+    weeks = {line.week for line in lines}
     cells = [
-        (line.mail_id, line.week, line.address, line.state, line.tries, line.way,
-         line.updated_at.astimezone(zone), line.error if line.state != "sent" else "")
+        (
+            line.mail_id,
+            *([line.week] if len(weeks) > 1 else []),
+            line.address,
+            line.state,
+            f"{line.updated_at.astimezone(zone):%m-%d %H:%M}",
+            line.error if line.state != "sent" else "",
+        )
         for line in lines
-    ]  # fmt: skip
-    print_table("", ("id", "week", "to", "state", "tries", "by", f"since ({zone_name})", "what was said"), cells)
+    ]
+    columns = ["id", *(["week"] if len(weeks) > 1 else []), "to", "state", f"since ({zone_name})", "what was said"]
+    print_table(weeks.pop() if len(weeks) == 1 else "", columns, cells)
     if following is not None:
         note(f"More: --after {following}")
 
@@ -190,7 +200,7 @@ def _report(week: str, again: int, sent: "Sent", lines: "Sequence[Line]", *, jso
     parts = [(sent.sent, "sent"), (sent.failed, "refused"), (sent.unknown, "unknown"), (sent.left, "wait")]
     told = ", ".join(f"{number:,} {word}" for number, word in parts if number)
     print_text(f"{week}: {told or 'nothing was to be sent'}" + (f" ({sent.problem})" if sent.problem else ""))
-    left = {state: sum(line.state == state for line in lines) for state in AGAIN}
+    left = {state: sum(line.state == state and line.tries > 0 for line in lines) for state in AGAIN}
     if not told and any(left.values()):
         said = ", ".join(f"{number:,} with --{state}" for state, number in left.items() if number)
         note(f"Could be sent again: {said}")

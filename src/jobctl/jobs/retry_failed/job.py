@@ -98,7 +98,6 @@ class _RetryFailed:
             if here and self._run.dry_run:
                 step("drain", lambda conn: draining.count_due(self._progress, conn, here))
         if not self._run.dry_run:
-            self._progress.step_alone("weekly mails", self._send_mails)
             step("look around", self._look_around)
         step("prune", self._prune)
         if here and not self._run.dry_run:
@@ -139,8 +138,12 @@ class _RetryFailed:
             self._progress.notes.append(f"{sent.left:,} weekly mails wait" + (f": {sent.problem}" * bool(sent.problem)))
 
     def _look_around(self, conn: psycopg.Connection) -> None:
-        """What no run's end tells: disks, backlog, branches, rates, and the team's own rules."""
-        look_around.look_around(self._run, conn, self._options.settings, self._options.redactor)
+        """What no run's end tells: disks, backlog, branches, rates, and the team's own rules. Weekly mails that wait
+        are tried before, so that what is told of them is true; whatever that meets, the look is taken."""
+        try:
+            self._send_mails()
+        finally:
+            look_around.look_around(self._run, conn, self._options.settings, self._options.redactor)
 
     def _prune(self, conn: psycopg.Connection) -> None:
         until = clock.monotonic() + PRUNING_SHARE * (self._options.ends_at - clock.monotonic())
