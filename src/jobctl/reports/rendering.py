@@ -6,7 +6,7 @@ own stands before the built-in templates, file by file; a fault in one of its fi
 
 import base64
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,14 +102,14 @@ def _environment(templates: Path | None) -> "Environment":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    parts: tuple[Callable[..., Any], ...] = (
-        text_parts.wrapped,
-        text_parts.heading,
-        text_parts.tiles,
-        text_parts.facts,
-        text_parts.columns,
-    )
-    environment.filters.update((each.__name__, each) for each in parts)
+    filters: dict[str, Any] = {
+        "wrapped": text_parts.wrapped,
+        "heading": text_parts.heading,
+        "tiles": text_parts.tiles,
+        "facts": text_parts.facts,
+        "columns": text_parts.columns,
+    }
+    environment.filters.update(filters)
     return environment
 
 
