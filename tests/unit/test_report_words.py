@@ -136,7 +136,7 @@ def test_a_week_without_anything_wrong_asks_for_nothing() -> None:
         unassigned=0,
         bugs=Some((), 0),
         pulls=Some((), 0),
-        projects=(),
+        projects=(project_of("octo/cat", "healthy", "healthy"),),
         branches=(),
         jobs=(),
         incidents=Some((), 0),

@@ -121,6 +121,7 @@ def print_view(view: "View") -> None:
 
 
 def _section(console: "Console", section: "Section") -> None:
+    from rich.padding import Padding
     from rich.table import Table as Grid
     from rich.text import Text
 
@@ -133,13 +134,13 @@ def _section(console: "Console", section: "Section") -> None:
     if section.picture is not None:
         if section.picture.trend:
             console.print(Text(f" {sparkline(section.picture.trend)}  by week"))
-        console.print(Text(f" {section.picture.alt}", "dim"))
+        console.print(Padding(Text(section.picture.alt, "dim"), (0, 0, 0, 1)))
     for table in section.tables:
         console.print(_grid(table))
         if table.note:
-            console.print(Text(f" {table.note}", "dim"))
+            console.print(Padding(Text(table.note, "dim"), (0, 0, 0, 1)))
     for note in section.notes:
-        console.print(Text(f" {note}"))
+        console.print(Padding(Text(note), (0, 0, 0, 1)))
 
 
 def _grid(table: "Table") -> Any:

@@ -40,7 +40,9 @@ def _all(report: Report) -> Iterator[Decision]:
             break
     if report.unassigned > 1:
         yield Decision(f"{report.unassigned - 1:,} more critical bugs are nobody's.", "bugs", is_pressing=True)
-    if report.figures is None:
+    if not report.projects:
+        yield Decision("No project is followed: which should be? jobctl project add OWNER/REPO", "sync")
+    elif report.figures is None:
         yield Decision("No figures of engineering were kept for this week: does jobctl metrics run?", "revenue")
     else:
         risk = report.figures.risk
@@ -102,7 +104,7 @@ def headline(report: Report) -> str:
         bugs = "a critical bug is" if report.unassigned == 1 else f"{report.unassigned:,} critical bugs are"
         return f"{bugs} nobody's"
     if report.figures is None:
-        return "no figures were kept"
+        return "no figures were kept" if report.projects else "no project is followed"
     figures = report.figures
     amount = money(figures.risk.per_day, figures.currency)
     if figures.risk.share is not None and figures.risk.share > LARGE_RISE:

@@ -42,7 +42,7 @@ def require_packages() -> None:
 def letter_of(
     report: Report, links: Links, bugs: Sequence[Bug], pulls: Sequence[Pull], *, templates: Path | None = None
 ) -> Letter:
-    """`bugs` and `pulls` are all of them, for the tables."""
+    """`bugs` and `pulls` are those of the tables, more than the report shows."""
     drawn = charts.all_charts(report)
     view = views.view_of(report, links, drawn)
     values = _values(report, view)

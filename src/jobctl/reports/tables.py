@@ -21,7 +21,7 @@ Value = str | int | float | datetime | None
 
 
 def attachments(report: Report, bugs: Sequence[Bug], pulls: Sequence[Pull]) -> tuple[Attachment, ...]:
-    """`bugs` and `pulls` are all of them, where the report itself has only the first."""
+    """`bugs` and `pulls` are more of them than the report itself has."""
     files = [Attachment(name, content) for name, content in _files(report, bugs, pulls)]
     if sum(len(each.content) for each in files) <= LARGEST_PLAIN:
         return tuple(files)

@@ -14,12 +14,12 @@ from jobctl.reports.week import Week
 from jobctl.settings import Settings
 
 MOST_SHOWN = 20  # of a list that the letter's tables have in full
-MOST_LISTED = 1_000
+MOST_LISTED = 300  # in the tables of bugs and pull requests: a mail stays small, and beyond it nobody reads
 REFUSED = ("forbidden", "gone")
 
 
 class Gathered(NamedTuple):
-    """The report, and of its lists what the tables have."""
+    """The report, and of its lists what the tables have of them: the first ones."""
 
     report: Report
     bugs: Sequence[Bug]
@@ -61,4 +61,4 @@ def gather(conn: psycopg.Connection, settings: Settings, week: Week, now: dateti
             oldest_s=fresh.oldest_s,
         ),
     )
-    return Gathered(report, bugs, pulls.shown)
+    return Gathered(report, bugs[:MOST_LISTED], pulls.shown)
