@@ -11,6 +11,7 @@ full week as a dry run, which reads, draws and renders all of it and sends nothi
 import argparse
 import json
 import os
+import resource
 import statistics
 import time
 
@@ -94,12 +95,13 @@ def measure(rounds: int) -> None:
     """The page as a look has it: read, drawn and rendered; then, once, the mail as a dry run has it."""
     took: list[float] = []
     for _ in range(rounds):
-        started = time.perf_counter()
+        started, cpu_before = time.perf_counter(), cpu_s()
         report = json.loads(jobctl("report", "--html", os.devnull, "--json"))
         process_s = time.perf_counter() - started
         took.append(report["duration_ms"] / 1_000)
         memory = report["peak_memory_bytes"] / 1e6
-        print(f"  job {took[-1]:.2f} s, process {process_s:.2f} s; peak memory {memory:,.0f} MB", flush=True)
+        told = f"job {took[-1]:.2f} s, process {process_s:.2f} s with {cpu_s() - cpu_before:.2f} s of processor time"
+        print(f"  {told}; peak memory {memory:,.0f} MB", flush=True)
     print(f"  median: {statistics.median(took):.2f} s", flush=True)
     report = json.loads(jobctl("report", "--dry-run", "--json", "--to", "ann@example.org"))
     letter = report["letter"]
@@ -110,6 +112,12 @@ def measure(rounds: int) -> None:
         f"pictures {images / 1e3:.1f} kB; the mail as it is sent {letter['mail'] / 1e3:.1f} kB, of these about "
         f"{images * 1.37 / 1e3:.1f} kB pictures; {report['counts']}; peak {report['peak_memory_bytes'] / 1e6:,.0f} MB"
     )
+
+
+def cpu_s() -> float:
+    """Of all commands so far; the server's is not in it."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":
