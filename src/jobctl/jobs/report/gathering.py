@@ -14,7 +14,7 @@ from jobctl.reports.week import Week
 from jobctl.settings import Settings
 
 MOST_SHOWN = 20  # of a list that the letter's tables have in full
-MOST_LISTED = 300  # in the tables of bugs and pull requests: a mail stays small, and beyond it nobody reads
+MOST_LISTED = 200  # in the tables of bugs and pull requests: a mail stays small, and beyond it nobody reads
 REFUSED = ("forbidden", "gone")
 
 
