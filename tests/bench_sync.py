@@ -24,6 +24,7 @@ from jobctl.runtime.outcome import Outcome
 from jobctl.runtime.run import Run
 from jobctl.runtime.stop import Stop
 from jobctl.settings import Settings
+from jobctl.settings_archive import read_archive
 from jobctl.settings_sync import read_sync
 
 
@@ -36,6 +37,7 @@ class Sync:
     github: GitHub
     token: str
     sync: Mapping[str, object] = field(default_factory=dict[str, object])
+    archive: Mapping[str, object] = field(default_factory=dict[str, object])
     stop: Stop = field(default_factory=Stop)
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list[tuple[str, dict[str, object]]])
     told: list[Verdict] = field(default_factory=list[Verdict])
@@ -78,6 +80,7 @@ class Sync:
             github_api_url=self.github.url,
             github_token=SecretStr(self.token) if self.token else None,
             sync=read_sync(self.sync),
+            archive=read_archive(self.archive),
         )
         try:
             return job.sync(run, Options(settings, clock.monotonic() + within_s, **options))

@@ -55,6 +55,7 @@ class Receiver:
         self.behaviours = list(behaviours)  # one a request, the last one for all that follow
         self.bodies: list[dict[str, Any]] = []
         self.paths: list[str] = []
+        self.headers: list[dict[str, str]] = []  # of the requests, by names in small letters
         self.connections = 0
         self.closing = threading.Event()
         self.got_one = threading.Event()
@@ -112,6 +113,7 @@ class Receiver:
                 body += peer.recv(65_536)
             with self._lock:
                 self.paths.append(lines[0].split(" ")[1])
+                self.headers.append(headers)
                 if body:
                     is_form = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
                     self.bodies.append(dict(parse_qsl(body.decode())) if is_form else json.loads(body))

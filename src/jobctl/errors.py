@@ -13,6 +13,7 @@
     |-- OutboundError           1    a request to the outside was refused or failed (outbound/failures.py)
     |-- CommandFailed               n    a wrapped command failed; n is its own exit code, 128+n if a signal ended it
     |-- DataError                   1    a record or file is unreadable; what was there before is unchanged
+    |-- ArchiveError                1    an archive cannot be written, read or taken back (archives/failures.py)
     |-- GitHubError                 1    GitHub said no, or nothing of use; some are 75 or 78 (github/failures.py)
     |-- MaxRuntimeExceeded          124  the run was ended at its max runtime; the checkpoint is kept
     `-- Interrupted                 128+n  a signal ended the run; the checkpoint is kept

@@ -30,10 +30,13 @@ from jobctl.settings_sources import PREFIX, Fault, Found, Names, Value, did_you_
 
 if TYPE_CHECKING:
     from jobctl.settings_alerts import AlertSettings
+    from jobctl.settings_archive import ArchiveSettings
     from jobctl.settings_embeddings import EmbeddingSettings
+    from jobctl.settings_mail import MailSettings
     from jobctl.settings_metrics import MetricsSettings, ServiceLevelSettings
     from jobctl.settings_monitor import SloSettings
     from jobctl.settings_queue import QueueSettings
+    from jobctl.settings_report import ReportSettings
     from jobctl.settings_sync import SyncSettings
 
 DEFAULT_MAX_RUNTIME_S: Final[Mapping[str, int]] = {
@@ -115,6 +118,12 @@ def _table_of_alerts(value: object) -> object:
     return read_alerts(value)
 
 
+def _table_of_archive(value: object) -> object:
+    from jobctl.settings_archive import read_archive
+
+    return read_archive(value)
+
+
 def _table_of_embeddings(value: object) -> object:
     from jobctl.settings_embeddings import read_embeddings
 
@@ -125,6 +134,12 @@ def _table_of_sync(value: object) -> object:
     from jobctl.settings_sync import read_sync
 
     return read_sync(value)
+
+
+def _table_of_mail(value: object) -> object:
+    from jobctl.settings_mail import read_mail
+
+    return read_mail(value)
 
 
 def _table_of_metrics(value: object) -> object:
@@ -143,6 +158,12 @@ def _table_of_slo(value: object) -> object:
     from jobctl.settings_monitor import read_slo
 
     return read_slo(value)
+
+
+def _table_of_report(value: object) -> object:
+    from jobctl.settings_report import read_report
+
+    return read_report(value)
 
 
 def _tokens(value: object) -> object:
@@ -297,6 +318,7 @@ class Settings(BaseModel):
     report_emails: Annotated[tuple[str, ...], BeforeValidator(_addresses)] = ()
     email_from: Annotated[str | None, BeforeValidator(_sender)] = None
     smtp_url: Annotated[SecretStr | None, BeforeValidator(_url("smtp", "smtps"))] = None
+    mail: Annotated[Any, BeforeValidator(_table_of_mail)] = None
     resend_api_key: SecretStr | None = None
     sendgrid_api_key: SecretStr | None = None
     slack_webhook_url: Annotated[SecretStr | None, BeforeValidator(_url("https"))] = None
@@ -338,6 +360,8 @@ class Settings(BaseModel):
     metrics: Annotated[Any, BeforeValidator(_table_of_metrics)] = None
     service_levels: Annotated[Any, BeforeValidator(_table_of_service_levels)] = None
     slo: Annotated[Any, BeforeValidator(_table_of_slo)] = None
+    report: Annotated[Any, BeforeValidator(_table_of_report)] = None
+    archive: Annotated[Any, BeforeValidator(_table_of_archive)] = None
     run_as_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]*\$?$")] = "jobctl"
 
     @property
@@ -378,6 +402,25 @@ class Settings(BaseModel):
         return _parts(self.apprise_urls.get_secret_value()) if self.apprise_urls is not None else ()
 
     @property
+    def mail_settings(self) -> "MailSettings":
+        """The table `mail` of the config file, with its defaults."""
+        from jobctl.settings_mail import MailSettings
+
+        return self.mail if self.mail is not None else MailSettings()
+
+    @property
+    def archive_settings(self) -> "ArchiveSettings":
+        """The table `archive` of the config file, with its defaults."""
+        from jobctl.settings_archive import ArchiveSettings
+
+        return self.archive if self.archive is not None else ArchiveSettings()
+
+    @property
+    def archive_dir(self) -> Path:
+        """Where rows are kept that left the database."""
+        return self.archive_settings.directory or self.data_dir / "archive"
+
+    @property
     def embedding_settings(self) -> "EmbeddingSettings":
         """The table `embeddings` of the config file, with its defaults."""
         from jobctl.settings_embeddings import EmbeddingSettings
@@ -411,6 +454,13 @@ class Settings(BaseModel):
         from jobctl.settings_monitor import SloSettings
 
         return self.slo if self.slo is not None else SloSettings()
+
+    @property
+    def report_settings(self) -> "ReportSettings":
+        """The table `report` of the config file, with its defaults."""
+        from jobctl.settings_report import ReportSettings
+
+        return self.report if self.report is not None else ReportSettings()
 
     def max_runtime_of(self, job: str) -> int:
         """Seconds after which a run of `job` is ended."""
@@ -448,7 +498,9 @@ class Settings(BaseModel):
 
 
 # Of the config file alone, each with a model of its own.
-TABLES: Final = ("queue", "embeddings", "sync", "metrics", "service_levels", "slo", "alerts")
+TABLES: Final = (
+    *("queue", "embeddings", "sync", "metrics", "service_levels", "slo", "report", "alerts", "mail", "archive"),
+)
 SECRETS: Final = frozenset(
     name for name, about in Settings.model_fields.items() if "SecretStr" in str(about.annotation)
 )
@@ -650,9 +702,22 @@ def _together_faults(settings: Settings, found: Found) -> list[Fault]:
         if missing:
             message = f"alerts has emails, but there is no {' and no '.join(missing)}"
             faults.append(Fault("alerts", origin("alerts"), message, f"set {' and '.join(missing)}, or remove emails"))
+    if settings.mail is not None and settings.mail.way is not None and "mail" not in faulty:
+        faults += _way_faults(settings, faulty, origin("mail"))
     if not faulty & {"queue", "endpoint_tokens"}:
         faults += _token_faults(settings, origin("endpoint_tokens"))
     return faults
+
+
+def _way_faults(settings: Settings, faulty: set[str], origin: str) -> list[Fault]:
+    from jobctl.settings_mail import WAYS
+
+    way = settings.mail_settings.way
+    needed = WAYS[way] if way is not None else ""
+    if not needed or needed in faulty or getattr(settings, needed) is not None:
+        return []
+    message = f"mail has way = {way!r}, but there is no {ENV_NAMES[needed]}"
+    return [Fault("mail", origin, message, f"set {ENV_NAMES[needed]}, or remove way")]
 
 
 def _token_faults(settings: Settings, origin: str) -> list[Fault]:

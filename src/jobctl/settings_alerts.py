@@ -118,6 +118,12 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "too little room on a disk that runs write to", "disk-low", "critical", {"share": 0.05, "free_mb": 1_024}
     ),
     "quota-low": Condition("little is left of GitHub's quota", "quota-low", "warning", {"share": 0.1}),
+    "report-mail": Condition(
+        "mails of the weekly report may have arrived or not, were refused, or wait for too long",
+        "report-mail-unknown",
+        "warning",
+        {"waiting_s": 3_600},
+    ),
     "bug-unassigned": Condition(
         "a critical bug is nobody's for too long", "metrics-alert", "critical", {"age_s": 3_600}
     ),

@@ -5,7 +5,7 @@ projects_at_once = 5
 commits_days = 365      # how far back commits of the default branch are read
 reconcile_days = 7      # after so long it is looked whether issues were deleted or transferred
 payload_days = 180      # after so long what GitHub answered is dropped; what was read from it stays
-events_days = 30        # after so long what runs of sync have noted is dropped
+events_days = 30        # after so long what runs of sync have noted is dropped, where the archive does not take it
 """
 
 from collections.abc import Mapping

@@ -85,6 +85,7 @@ def test_a_crontab_of_others_has_the_block_put_in_and_taken_out_again(host: Host
     assert base.all("SELECT job, expression FROM ops.schedules WHERE removed_at IS NULL ORDER BY job") == [
         ("ingest-branch", "0 * * * *"),
         ("metrics", "20 * * * *"),
+        ("report", "0 9 * * 1"),
         ("retry-failed", "40 * * * *"),
         ("sync", "0 2 * * *"),
         ("work", "*/5 * * * *"),

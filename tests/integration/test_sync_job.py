@@ -150,10 +150,12 @@ def test_what_is_past_its_time_is_dropped(github: GitHub, sync: Sync, conn: psyc
     )
     for job, age in (("sync", "31 days"), ("sync", "29 days"), ("work", "31 days")):
         conn.execute(event, (job, age))
+    assert sync().counts["events_pruned"] == 0, "they are the archive's, unless it does not take them"
+    sync.archive = {"takes": ["runs"]}
     repo = github.truth.named("octo/cat")
     assert repo is not None
     github.truth.open_issue(repo)
-    sync()
+    assert sync().counts["events_pruned"] == 3
     conn.execute("UPDATE dev.payloads SET fetched_at = now() - interval '181 days' WHERE part = 'issue'")
     conn.execute("UPDATE dev.etags SET used_at = now() - interval '40 days'")
     conn.execute(

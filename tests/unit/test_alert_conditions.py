@@ -12,6 +12,7 @@ from jobctl.alerts.conditions.branches import Freshness, of_branches
 from jobctl.alerts.conditions.disks import Room, of_disks
 from jobctl.alerts.conditions.figures import Figure, of_figures
 from jobctl.alerts.conditions.judge import Settings, gone, subject_of
+from jobctl.alerts.conditions.mails import Mails, of_mails
 from jobctl.alerts.conditions.queue import Backlog, of_backlogs, of_queue_cause
 from jobctl.alerts.conditions.rates import Rate, of_success_rates
 from jobctl.alerts.conditions.rule import of_rule
@@ -243,6 +244,7 @@ def test_each_condition_that_is_off_says_nothing(name: str) -> None:
         *of_backlogs([Backlog("a", 9_999, 5)], off, NOW),
         *of_branches([Freshness("a", 90_000, 86_400)], off, NOW),
         *of_disks([Room("data", "/a", 1, 1 << 40)], "vm1", off, NOW),
+        *of_mails([Mails("2026-W47", 8, 1, 0, 0, 0)], off, NOW),
         *of_queue_cause("TaskFailures", "", "m", "h", off, NOW),
         *of_queue_cause("FailureRate", "crawl", "m", "h", off, NOW),
     ]

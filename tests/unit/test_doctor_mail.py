@@ -3,8 +3,8 @@
 import pytest
 
 from bench_mail import MailBox
+from jobctl.mail.server import MailServer, server_of
 from jobctl.monitor.doctor import mail
-from jobctl.monitor.doctor.mail import MailServer
 
 
 class Distant(MailServer):
@@ -26,7 +26,7 @@ def distant(box: MailBox) -> MailServer:
     ],
 )
 def test_an_address_is_read(url: str, expected: MailServer) -> None:
-    assert mail.server_of(url) == expected
+    assert server_of(url) == expected
 
 
 @pytest.mark.parametrize(
@@ -58,5 +58,5 @@ def test_a_server_whose_encryption_does_not_come_is_refused() -> None:
 
 def test_a_server_that_does_not_greet_is_left_after_the_limit() -> None:
     with MailBox(greets=False) as box:
-        server = mail.server_of(box.url)
+        server = server_of(box.url)
         assert "timed out" in (mail.greet(server, 0.2) or "").lower()

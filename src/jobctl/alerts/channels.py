@@ -19,7 +19,12 @@ def send(channel: str, settings: Settings, told: Told, key: str, deadline: Deadl
     if kind == "email" and settings.smtp_url is not None and settings.email_from is not None:
         from jobctl.alerts import mail
 
-        post = mail.Post(settings.smtp_url.get_secret_value(), settings.email_from, settings.alert_settings.emails)
+        post = mail.Post(
+            settings.smtp_url.get_secret_value(),
+            settings.email_from,
+            settings.alert_settings.emails,
+            settings.mail_settings.starttls,
+        )
         return mail.send(post, told, key, deadline)
     if kind == "apprise" and 0 < int(number) <= len(settings.apprise_addresses()):
         from jobctl.alerts import by_apprise

@@ -6,22 +6,19 @@ refused keeps it from nobody else.
 """
 
 import smtplib
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 from hashlib import blake2b
-from urllib.parse import unquote, urlsplit
 
 from jobctl import clock
 from jobctl.alerts.bounded import Attempt, bounded
 from jobctl.alerts.webhook import Answer, Deadline, End
 from jobctl.alerts.words import Told
-
-PORTS = {"smtp": 587, "smtps": 465}
-LOOPBACK = ("localhost", "127.", "::1")
+from jobctl.mail import smtp
+from jobctl.mail.server import StartTls, server_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +28,7 @@ class Post:
     url: str
     sender: str
     recipients: Sequence[str]
+    starttls: StartTls | None = None
 
 
 def message(told: Told, post: Post, key: str) -> EmailMessage:
@@ -60,7 +58,7 @@ def send(post: Post, told: Told, key: str, deadline: Deadline) -> Answer:
 def _sent(post: Post, data: bytes, deadline: Deadline, attempt: Attempt) -> Answer:
     began = False
     try:
-        with _connected(post.url, max(deadline.left_s(), 0.1)) as session:
+        with smtp.logged_in(server_of(post.url), max(deadline.left_s(), 0.1), post.starttls) as session:
             _require(session.mail(parseaddr(post.sender)[1]))
             refused = [answer for answer in map(session.rcpt, post.recipients) if answer[0] not in (250, 251)]
             if len(refused) == len(post.recipients):
@@ -71,16 +69,14 @@ def _sent(post: Post, data: bytes, deadline: Deadline, attempt: Attempt) -> Answ
             if not attempt.begin():
                 return Answer(End.TRY_LATER, "no connection in time")
             began = True
-            session.send(_dotted(data))
+            session.send(smtp.undotted(data) + smtp.DOT)
             answer = session.getreply()
             said = f"{answer[0]} {answer[1].decode('utf-8', 'replace')}"
             if refused:
                 said += f"; {len(refused)} of {len(post.recipients)} addresses were refused"
             return Answer(_end(answer[0]), said)
     except smtplib.SMTPResponseException as error:
-        raw = error.smtp_error
-        text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
-        return Answer(_end(error.smtp_code), f"{error.smtp_code} {text}")
+        return Answer(_end(error.smtp_code), smtp.reason_of(error))
     except (OSError, smtplib.SMTPException, ValueError) as error:
         end = End.UNKNOWN if began else End.TRY_LATER
         return Answer(end, f"{type(error).__name__}: {error}")
@@ -96,32 +92,3 @@ def _end(code: int) -> End:
     if 200 <= code < 300:
         return End.ARRIVED
     return End.REFUSED if code >= 550 else End.TRY_LATER
-
-
-def _dotted(data: bytes) -> bytes:
-    """As DATA wants it: a line that begins with a dot has one more, and a line of one dot ends it."""
-    lines = data.split(b"\r\n")
-    return b"\r\n".join(b"." + line if line.startswith(b".") else line for line in lines).rstrip(b"\r\n") + b"\r\n.\r\n"
-
-
-def _connected(url: str, limit_s: float) -> smtplib.SMTP:
-    """A session, encrypted unless the server is on this host, and logged in where the address names a user."""
-    address = urlsplit(url)
-    scheme, host = address.scheme.lower(), address.hostname or ""
-    port = address.port or PORTS[scheme]
-    context = ssl.create_default_context()
-    if scheme == "smtps":
-        session: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=limit_s, context=context)
-    else:
-        session = smtplib.SMTP(host, port, timeout=limit_s)
-    try:
-        session.ehlo_or_helo_if_needed()
-        if scheme != "smtps" and not host.startswith(LOOPBACK):
-            session.starttls(context=context)
-            session.ehlo()
-        if address.username:
-            session.login(unquote(address.username), unquote(address.password or ""))
-    except BaseException:
-        session.close()
-        raise
-    return session

@@ -227,6 +227,21 @@ def rows(
         return cursor.execute(ROWS, parameters).fetchall()
 
 
+BETWEEN = """
+SELECT incident_id, cause, state, severity, title, facts, page, is_flapping, occurrences, notices, opened_at,
+    last_seen_at, told_at, acked_at, acked_by, snoozed_until, snoozed_by, resolved_at
+FROM ops.incidents
+WHERE opened_at < %(until)s AND (resolved_at IS NULL OR resolved_at > %(since)s)
+ORDER BY severity, opened_at, incident_id
+"""
+
+
+def open_between(conn: psycopg.Connection, since: datetime, until: datetime) -> list[Row]:
+    """Those that were open at some moment of this time, the critical ones first."""
+    with conn.cursor(row_factory=class_row(Row)) as cursor:
+        return cursor.execute(BETWEEN, {"since": since, "until": until}).fetchall()
+
+
 class AlertRow(NamedTuple):
     condition: str
     subject: str

@@ -42,8 +42,11 @@ class End(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """`status` is that of HTTP, where an answer came."""
+
     end: End
     reason: str
+    status: int = 0
 
 
 class Deadline:
@@ -62,9 +65,12 @@ class Deadline:
         self._until = 0.0
 
 
-def post(url: str, body: Mapping[str, object], deadline: Deadline) -> Answer:
+def post(
+    url: str, body: Mapping[str, object], deadline: Deadline, *, headers: Mapping[str, str] | None = None
+) -> Answer:
     """Send `body` as JSON, once. Raises nothing that a network can do."""
-    return _made(_Request(url, json.dumps(body).encode("ascii"), max(deadline.left_s(), _TICK_S)), deadline)
+    data = json.dumps(body).encode("ascii")
+    return _made(_Request(url, data, max(deadline.left_s(), _TICK_S), headers or {}), deadline)
 
 
 def get(url: str, deadline: Deadline) -> Answer:
@@ -83,19 +89,22 @@ def judge(status: int, text: str) -> Answer:
     """What an HTTP status says of the message. A redirect is a refusal: what is sent goes to the named host alone."""
     reason = f"HTTP {status}" + (f": {text}" if text else "")
     if 200 <= status < 300:
-        return Answer(End.ARRIVED, reason)
+        return Answer(End.ARRIVED, reason, status)
     if status == _NO_ANSWER:
-        return Answer(End.UNKNOWN, reason)
-    return Answer(End.TRY_LATER if status >= 500 or status in _TRY_LATER else End.REFUSED, reason)
+        return Answer(End.UNKNOWN, reason, status)
+    return Answer(End.TRY_LATER if status >= 500 or status in _TRY_LATER else End.REFUSED, reason, status)
 
 
 class _Request(threading.Thread):
-    def __init__(self, url: str, body: bytes | None, timeout_s: float) -> None:
+    def __init__(
+        self, url: str, body: bytes | None, timeout_s: float, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(name="webhook", daemon=True)
         self.ended = threading.Event()
         self._url = url
         self._body = body
         self._timeout_s = timeout_s
+        self._headers = headers or {}
         self._lock = threading.Lock()
         self._abandoned = False
         self._began_to_send = False
@@ -149,7 +158,7 @@ class _Request(threading.Thread):
             if self._abandoned:
                 return
             self._began_to_send = True
-        headers = {"User-Agent": "jobctl", "Connection": "close"}
+        headers = {"User-Agent": "jobctl", "Connection": "close", **self._headers}
         if self._body is None:
             self._conn.request("GET", target, headers=headers)
         else:

@@ -2,6 +2,7 @@
 
 from jobctl.cli import (
     alert_commands,
+    archive_commands,
     branch_commands,
     config_commands,
     db_commands,
@@ -19,6 +20,7 @@ from jobctl.cli import (
     project_commands,
     quality_command,
     queue_commands,
+    report_command,
     retry_command,
     runs_commands,
     schedule_commands,
@@ -50,6 +52,7 @@ app.command("doctor", epilog=doctor_command.EXAMPLE)(doctor_command.doctor)
 app.command("insights", epilog=insights_command.EXAMPLE)(insights_command.insights)
 app.command("quality", epilog=quality_command.EXAMPLE)(quality_command.quality)
 app.add_typer(alert_commands.app, name="alerts")
+app.add_typer(archive_commands.app, name="archive")
 app.add_typer(branch_commands.app, name="branch")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(db_commands.app, name="db")
@@ -61,5 +64,6 @@ app.add_typer(metrics_commands.app, name="metrics")
 project_commands.app.add_typer(impact_commands.app, name="impact")
 app.add_typer(project_commands.app, name="project")
 app.add_typer(queue_commands.app, name="queue")
+app.add_typer(report_command.app, name="report")
 app.add_typer(runs_commands.app, name="runs")
 app.add_typer(schedule_commands.app, name="schedule")

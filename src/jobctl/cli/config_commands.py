@@ -104,10 +104,13 @@ def _json_value(value: object) -> object:
         given = value._asdict()
         return {name: each for name, each in given.items() if each is not None}
     from jobctl.settings_alerts import AlertSettings
+    from jobctl.settings_archive import ArchiveSettings
     from jobctl.settings_embeddings import EmbeddingSettings
+    from jobctl.settings_mail import MailSettings
     from jobctl.settings_metrics import MetricsSettings, ServiceLevelSettings
     from jobctl.settings_monitor import SloSettings
     from jobctl.settings_queue import QueueSettings
+    from jobctl.settings_report import ReportSettings
     from jobctl.settings_sync import SyncSettings
 
     shown_by_itself = (
@@ -118,6 +121,9 @@ def _json_value(value: object) -> object:
         ServiceLevelSettings,
         SloSettings,
         AlertSettings,
+        ReportSettings,
+        MailSettings,
+        ArchiveSettings,
     )
     if isinstance(value, shown_by_itself):
         return value.shown()

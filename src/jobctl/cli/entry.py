@@ -42,6 +42,11 @@ def _app_for(first_word: list[str]) -> typer.Typer:
 
         app = root_app()
         app.add_typer(metrics_commands.app, name="metrics")
+    elif first_word == ["report"]:
+        from jobctl.cli import report_command
+
+        app = root_app()
+        app.add_typer(report_command.app, name="report")
     elif first_word == ["run"]:
         from jobctl.cli import wrap_command
 

@@ -1,8 +1,8 @@
 """What no run's end tells and somebody must hear of all the same: a part of the hourly jobs.
 
 Gathered through the stores, judged by pure conditions, handed over in one transaction: how each job's runs ended in the
-last week, what of the queue is due and for how long, how old the branches are, what is left on this host's disks, and
-the team's own rules. It is a complete look, so what it finds no more is over.
+last week, what of the queue is due and for how long, how old the branches are, how the weekly mails stand, what is left
+on this host's disks, and the team's own rules. It is a complete look, so what it finds no more is over.
 """
 
 import os
@@ -15,6 +15,7 @@ import psycopg
 
 from jobctl import clock
 from jobctl.alerts import facts, rules, store
+from jobctl.alerts.conditions import mails
 from jobctl.alerts.conditions.branches import Freshness, of_branches
 from jobctl.alerts.conditions.disks import Room, of_disks
 from jobctl.alerts.conditions.queue import Backlog, of_backlogs
@@ -25,10 +26,12 @@ from jobctl.branches import store as branch_store
 from jobctl.errors import JobctlError
 from jobctl.queue import backlog
 from jobctl.redact import Redactor
+from jobctl.reports import mail_store
 from jobctl.runtime.run import Run
 from jobctl.settings import Settings
 
-LOOKED_AT = ("success-rate", "queue-backlog", "stale-branch")
+LOOKED_AT = ("success-rate", "queue-backlog", "stale-branch", "report-mail")
+MAILS_OF = timedelta(days=14)  # whoever waits for an older report has asked
 
 
 class RuleFailed(JobctlError):
@@ -46,6 +49,7 @@ def look_around(run: Run, conn: psycopg.Connection, settings: Settings, redactor
     verdicts = of_success_rates(rates, known, now)
     verdicts += of_backlogs([Backlog(*each) for each in backlog.by_type(conn)], known, now)
     verdicts += of_branches(_freshness(conn), known, now)
+    verdicts += of_mails(conn, settings)
     verdicts += of_disks(rooms(settings), socket.gethostname(), known, now)
     judged = [rules.judge(conn, name, rule) for name, rule in alerts.rules.items() if rule.enabled]
     verdicts += [verdict for each in judged for verdict in each.verdicts]
@@ -58,6 +62,13 @@ def look_around(run: Run, conn: psycopg.Connection, settings: Settings, redactor
         said = "; ".join(f"{each.name}: {redactor.text(each.error, limit=300)}" for each in failed)
         raise RuleFailed(f"rules could not be judged: {said}", hint="jobctl alerts rules shows each")
     return verdicts
+
+
+def of_mails(conn: psycopg.Connection, settings: Settings) -> list[Verdict]:
+    """How the weekly mails of the last weeks stand: all that can be said of the condition report-mail."""
+    now = clock.utc_now()
+    weeks = [mails.Mails(*each) for each in mail_store.standings(conn, now - MAILS_OF)]
+    return mails.of_mails(weeks, settings.alert_settings.conditions, now)
 
 
 def _freshness(conn: psycopg.Connection) -> list[Freshness]:

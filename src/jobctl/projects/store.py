@@ -235,6 +235,16 @@ def synced(
     return conn.execute(SYNCED, values).rowcount == 1
 
 
+OUTCOMES = """
+SELECT coalesce(sync_outcome, ''), count(*) FROM dev.projects WHERE active GROUP BY 1
+"""
+
+
+def outcomes(conn: psycopg.Connection) -> dict[str, int]:
+    """How many of the active projects ended their last sync in which way; '' is those that never had one."""
+    return dict(conn.execute(OUTCOMES).fetchall())
+
+
 FRESHNESS = """
 SELECT count(*) AS projects, count(synced_at) AS synced,
     extract(epoch FROM clock_timestamp() - min(synced_at))::float8 AS oldest_s

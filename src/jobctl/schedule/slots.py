@@ -198,6 +198,17 @@ def count_try(conn: psycopg.Connection, slot: Slot, now: datetime) -> bool:
     return conn.execute(COUNT_TRY, parameters).rowcount == 1
 
 
+MISSED = """
+SELECT CASE job WHEN 'run' THEN 'run ' || scope ELSE job END, count(*) FROM ops.slots
+WHERE verdict = 'missed' AND slot_at >= %(since)s AND slot_at < %(until)s GROUP BY 1 ORDER BY 1
+"""
+
+
+def missed_between(conn: psycopg.Connection, since: datetime, until: datetime) -> dict[str, int]:
+    """By job; what `jobctl run NAME` wraps is one for each name."""
+    return dict(conn.execute(MISSED, {"since": since, "until": until}).fetchall())
+
+
 SINCE = """
 SELECT job, scope, slot_at, slot_local, verdict, host, run_id, started_at, covered_by_run_id, reason, evidence
 FROM ops.slots

@@ -77,6 +77,44 @@ def get(conn: psycopg.Connection, project_id: int, day: date) -> Kept | None:
         return cursor.execute(GET, {"project_id": project_id, "day": day}).fetchone()
 
 
+# A day on which nothing was kept is told by the one before it.
+WEEK = """
+SELECT p.full_name, p.team, p.owner, p.criticality, n.facts, n.health_version, n.health::float8 AS health, n.band,
+    b.health::float8 AS health_before, b.band AS band_before
+FROM dev.projects AS p
+LEFT JOIN LATERAL (
+    SELECT d.facts, d.health_version, d.health, d.band FROM dev.project_days AS d
+    WHERE d.project_id = p.project_id AND d.day <= %(day)s AND d.day >= %(day)s - 1 ORDER BY d.day DESC LIMIT 1
+) AS n ON true
+LEFT JOIN LATERAL (
+    SELECT d.health, d.band FROM dev.project_days AS d
+    WHERE d.project_id = p.project_id AND d.day <= %(day)s - 7 AND d.day >= %(day)s - 8 ORDER BY d.day DESC LIMIT 1
+) AS b ON true
+WHERE p.active
+ORDER BY lower(p.full_name) COLLATE "C"
+"""
+
+
+class OfWeek(NamedTuple):
+    """A followed project on a day, and a week before it. None where nothing was kept."""
+
+    full_name: str
+    team: str | None
+    owner: str | None
+    criticality: str
+    facts: Mapping[str, Any] | None
+    health_version: str | None
+    health: float | None
+    band: str | None
+    health_before: float | None
+    band_before: str | None
+
+
+def of_week(conn: psycopg.Connection, day: date) -> list[OfWeek]:
+    with conn.cursor(row_factory=class_row(OfWeek)) as cursor:
+        return cursor.execute(WEEK, {"day": day}).fetchall()
+
+
 PRUNE = "DELETE FROM dev.project_days WHERE day < %(before)s"
 
 

@@ -124,6 +124,36 @@ def latest(conn: psycopg.Connection, until: datetime) -> Kept | None:
         return cursor.execute(LATEST, {"until": until}).fetchone()
 
 
+# Each moment's own look-up goes by the primary key and opens one row.
+POINTS = """
+SELECT m.until, h.hour, (h.figures -> 'revenue_at_risk' ->> 'per_day')::float8 AS per_day,
+    (h.figures -> 'velocity' -> 'all' ->> 'resolved_median_4')::float8 AS resolved_4,
+    (h.figures -> 'velocity' -> 'all' ->> 'merged_per_week')::float8 AS merged
+FROM unnest(%(moments)s::timestamptz[]) AS m (until)
+LEFT JOIN LATERAL (
+    SELECT x.hour, x.figures FROM dev.metric_hours AS x
+    WHERE x.hour < m.until AND x.hour >= m.until - %(slack)s::interval ORDER BY x.hour DESC LIMIT 1
+) AS h ON true
+ORDER BY m.until
+"""
+
+
+class Point(NamedTuple):
+    """All projects together as they were last found before a moment; without an hour nothing was kept."""
+
+    until: datetime
+    hour: datetime | None
+    per_day: float | None
+    resolved_4: float | None
+    merged: float | None
+
+
+def points(conn: psycopg.Connection, moments: Sequence[datetime], slack: timedelta) -> list[Point]:
+    """Of each moment what was kept before it, by no more than `slack`."""
+    with conn.cursor(row_factory=class_row(Point)) as cursor:
+        return cursor.execute(POINTS, {"moments": list(moments), "slack": slack}).fetchall()
+
+
 OF_PROJECTS = """
 SELECT project_id, per_day FROM dev.project_hours WHERE hour = %(hour)s AND project_id = ANY(%(project_ids)s)
 """

@@ -1,8 +1,9 @@
 """Put right what went wrong in the queue.
 
 Cron asks hourly: is any task held by a worker that is gone, does any ask for what nobody needs, has any failed for a
-reason that time may mend, must somebody hear of what failed, are there rows past their time, and is anything due? Read:
-queue.attempts, core.items. Written: queue.tasks, queue.attempts, ops.outbox, ops.checkpoints, and what handlers write.
+reason that time may mend, must somebody hear of what failed, does a weekly mail wait, are there rows past their time,
+and is anything due? Read: queue.attempts, core.items. Written: queue.tasks, queue.attempts, ops.outbox,
+ops.report_mails, ops.checkpoints, and what handlers write.
 
 Running it twice is safe: every change names the state that it leaves and asks for it again of the locked row, so a task
 that was recovered, cancelled or requeued is none of the next run's. So is ending it anywhere: each batch commits with
@@ -28,6 +29,7 @@ from jobctl.queue.prune import Cutoffs
 from jobctl.queue.rates import TypeTries
 from jobctl.queue.rescue import Rescued
 from jobctl.redact import Redactor
+from jobctl.reports import sending
 from jobctl.runtime.outcome import Outcome
 from jobctl.runtime.run import Run
 from jobctl.settings import Settings
@@ -128,9 +130,20 @@ class _RetryFailed:
         alerts = self._options.settings.alert_settings
         steps.alert(self._progress, conn, self._causes, alerts, is_whole=self._types is None)
 
+    def _send_mails(self) -> None:
+        """What the report's own run could not send; usually none waits."""
+        run, options = self._run, self._options
+        sent = sending.send_due(options.settings, run.database, options.redactor, stopping=run.stop.event, waits_s=())
+        if sent.left:
+            self._progress.notes.append(f"{sent.left:,} weekly mails wait" + (f": {sent.problem}" * bool(sent.problem)))
+
     def _look_around(self, conn: psycopg.Connection) -> None:
-        """What no run's end tells: disks, backlog, branches, rates, and the team's own rules."""
-        look_around.look_around(self._run, conn, self._options.settings, self._options.redactor)
+        """What no run's end tells: disks, backlog, branches, rates, and the team's own rules. Weekly mails that wait
+        are tried before, so that what is told of them is true; whatever that meets, the look is taken."""
+        try:
+            self._send_mails()
+        finally:
+            look_around.look_around(self._run, conn, self._options.settings, self._options.redactor)
 
     def _prune(self, conn: psycopg.Connection) -> None:
         until = clock.monotonic() + PRUNING_SHARE * (self._options.ends_at - clock.monotonic())

@@ -1,4 +1,4 @@
-"""After the projects: what nobody asks for any more is dropped, in batches."""
+"""After the projects: what nobody asks for any more is dropped, in batches. What the archive takes is left to it."""
 
 from collections.abc import Callable, Collection
 from datetime import timedelta
@@ -18,9 +18,15 @@ ALL: Final = 1_000_000_000  # of a dry run, whose one batch is rolled back
 
 
 def clean(
-    run: Run, conn: psycopg.Connection, settings: SyncSettings, used: Collection[tuple[str, str]]
+    run: Run,
+    conn: psycopg.Connection,
+    settings: SyncSettings,
+    used: Collection[tuple[str, str]],
+    *,
+    archived: Collection[str] = (),
 ) -> dict[str, int]:
-    """How many rows of each. `used` are the ETags that were of use, by identity and URL."""
+    """How many rows of each. `used` are the ETags that were of use, by identity and URL; `archived` what the archive
+    takes."""
     events = timedelta(days=settings.events_days)
     kept = timedelta(days=settings.payload_days)
     unused = timedelta(days=ETAG_DAYS)
@@ -29,12 +35,16 @@ def clean(
         etag_store.stamp_all(conn, used)
         return etag_store.prune(conn, unused_for=unused, limit=limit)
 
+    def prune_events(limit: int) -> int:
+        return history.prune_events(conn, run.identity.job, older_than=events, limit=limit)
+
+    def prune_payloads(limit: int) -> int:
+        return payloads.prune(conn, older_than=kept, limit=limit)
+
     return {
-        "events_pruned": _all(
-            run, conn, lambda limit: history.prune_events(conn, run.identity.job, older_than=events, limit=limit)
-        ),
+        "events_pruned": 0 if "events" in archived else _all(run, conn, prune_events),
         "etags_pruned": _all(run, conn, prune_etags),
-        "payloads_pruned": _all(run, conn, lambda limit: payloads.prune(conn, older_than=kept, limit=limit)),
+        "payloads_pruned": 0 if "payloads" in archived else _all(run, conn, prune_payloads),
     }
 
 

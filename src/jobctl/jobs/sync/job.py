@@ -102,7 +102,8 @@ class _Sync:
         days = 0
         with run.connect("sync") as conn:
             if self._error is None:
-                cleaned = cleaning.clean(run, conn, settings.sync_settings, etags.used)
+                archived = settings.archive_settings.takes
+                cleaned = cleaning.clean(run, conn, settings.sync_settings, etags.used, archived=archived)
                 days = self._days()
             if self._error is None:
                 self._tell_quota(conn, client)

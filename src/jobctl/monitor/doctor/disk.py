@@ -39,7 +39,7 @@ def check_space(situation: Situation) -> Iterator[Finding]:
 
 def _places(situation: Situation) -> dict[str, Path]:
     settings = situation.settings
-    places = {"data": settings.data_dir}
+    places = {"data": settings.data_dir, "archive": settings.archive_dir}
     if settings.log_file is not None and settings.log_file != Path("-"):
         places["log"] = settings.log_file.parent
     if settings.textfile_dir is not None:

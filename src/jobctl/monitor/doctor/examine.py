@@ -63,6 +63,7 @@ LOCAL = (
     Check("files.settings", files.check_settings_files),
     Check("files.log", files.check_log),
     Check("files.data", files.check_data),
+    Check("files.archive", files.check_archive),
     Check("cron.alive", cron.check_alive),
     Check("cron.zone", cron.check_zone),
     *(Check(*each) for each in crontab.CHECKS),

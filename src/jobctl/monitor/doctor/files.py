@@ -13,9 +13,16 @@ from jobctl.monitor.doctor.path_walk import steps, where_it_ends
 from jobctl.monitor.doctor.situation import Situation
 from jobctl.settings import SECRETS, Loaded
 
-Kind = Literal["env", "config", "log", "data"]
-WORDS: dict[Kind, str] = {"env": "env file", "config": "config file", "log": "log file", "data": "data directory"}
-CLOSED: dict[Kind, str] = {"env": "600", "config": "644", "log": "640", "data": "700"}
+Kind = Literal["env", "config", "log", "data", "archive"]
+DIRECTORIES: tuple[Kind, ...] = ("data", "archive")
+WORDS: dict[Kind, str] = {
+    "env": "env file",
+    "config": "config file",
+    "log": "log file",
+    "data": "data directory",
+    "archive": "archive directory",
+}
+CLOSED: dict[Kind, str] = {"env": "600", "config": "644", "log": "640", "data": "700", "archive": "700"}
 
 
 def check_settings_files(situation: Situation) -> Iterator[Finding]:
@@ -40,6 +47,14 @@ def check_data(situation: Situation) -> Iterator[Finding]:
     yield _to_be_written("data", situation.settings.data_dir, situation)
 
 
+def check_archive(situation: Situation) -> Iterator[Finding]:
+    path = situation.settings.archive_dir
+    if path == situation.settings.data_dir / "archive" and not path.exists():
+        yield ok("files.archive", f"{path} is made in the data directory by the first report")
+    else:
+        yield _to_be_written("archive", path, situation)
+
+
 def _to_be_written(kind: Kind, path: Path, situation: Situation) -> Finding:
     way = _on_the_way(kind, path, situation)
     if way is not None:
@@ -53,11 +68,11 @@ def _to_be_written(kind: Kind, path: Path, situation: Situation) -> Finding:
 
 
 def judge_missing(kind: Kind, path: Path, above: Facts, account: Account) -> Finding:
-    """A log file and a data directory are made by the first run, if it may: a log file only in a directory that is
-    there."""
+    """A log file and the directories of data and archive are made by the first run, if it may: a log file only in a
+    directory that is there."""
     check = f"files.{kind}"
     can_be_made = may(account, above, "write") and may(account, above, "pass")
-    if can_be_made and (kind == "data" or above.path == path.parent):
+    if can_be_made and (kind in DIRECTORIES or above.path == path.parent):
         return ok(check, f"{path} is not there yet; the first run makes it")
     if kind == "log" and above.path != path.parent:
         text, mend = f"{path.parent} is not there", f"install -d -o {account.name} -m 750 {_quoted(path.parent)}"
@@ -77,9 +92,9 @@ def judge_mode(
     mode = f"mode {facts.permissions:04o}"
     chmod = f"chmod {CLOSED[kind]} {_quoted(facts.path)}"
     lacking = _lacking(kind, facts, account)
-    if facts.is_directory != (kind == "data"):
+    if facts.is_directory != (kind in DIRECTORIES):
         return failed(
-            check, f"{word} is no {'directory' if kind == 'data' else 'file'}", why=_why(kind), mend="move it"
+            check, f"{word} is no {'directory' if kind in DIRECTORIES else 'file'}", why=_why(kind), mend="move it"
         )
     if facts.uid not in (ROOT, account.uid, *also):
         text = f"{word} belongs to {shown_user(facts.uid)}"
@@ -97,7 +112,7 @@ def judge_mode(
             mend=f"chmod 600 {_quoted(facts.path)}",
             is_configuration=True,
         )
-    if facts.permissions & 0o002 or (kind == "data" and facts.permissions & 0o020):
+    if facts.permissions & 0o002 or (kind in DIRECTORIES and facts.permissions & 0o020):
         return failed(check, f"others can write to {word} ({mode})", why=_why_closed(kind), mend=chmod)
     if facts.permissions & 0o020:
         return warning(check, f"its group can write to {word} ({mode})", why=_why_closed(kind), mend=chmod)
@@ -155,6 +170,7 @@ def _why(kind: Kind) -> str:
         "config": "a start by cron would not have its settings (exit 78)",
         "log": "runs would leave no log; each tells so on stderr, which cron mails",
         "data": "the embedded server cannot start, and a run without a database has nowhere to leave its record",
+        "archive": "`jobctl report` could not move old rows out of the database, which would grow",
     }[kind]
 
 
@@ -164,6 +180,7 @@ def _why_closed(kind: Kind) -> str:
         "config": "who can write settings can send data elsewhere",
         "log": "who can write the log can forge what a run said",
         "data": "who can write there can put other data in its place",
+        "archive": "who can write there can change or remove the only copy of old rows",
     }[kind]
 
 

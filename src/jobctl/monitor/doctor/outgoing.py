@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+from jobctl.mail.server import MailServer, server_of
 from jobctl.monitor.doctor import mail
 from jobctl.monitor.doctor.finding import Finding, NotAsked, failed, ok
 from jobctl.monitor.doctor.situation import Situation
@@ -24,24 +25,31 @@ def check_mail(situation: Situation) -> Iterator[Finding]:
     settings = situation.settings
     if settings.smtp_url is None:
         raise NotAsked("SMTP_URL is not set")
-    server = mail.server_of(settings.smtp_url.get_secret_value())
+    server = server_of(settings.smtp_url.get_secret_value())
     check = "outgoing.mail"
     if situation.sends_test:
         yield _send_mail(settings, server)
         return
-    reason = mail.greet(server, REACH_LIMIT_S)
+    starttls = settings.mail_settings.starttls or server.usual_starttls
+    reason = mail.greet(server, REACH_LIMIT_S, starttls)
     if reason is None:
-        yield ok(check, f"{server.host}:{server.port} answers" + ("" if server.is_loopback else ", encrypted"))
+        is_encrypted = server.is_tls_from_start or starttls == "required"
+        yield ok(check, f"{server.host}:{server.port} answers" + (", encrypted" if is_encrypted else ""))
     else:
         yield judge_unreachable(check, f"the mail server {server.host}:{server.port}", reason, "SMTP_URL")
 
 
-def _send_mail(settings: Settings, server: mail.MailServer) -> Finding:
+def _send_mail(settings: Settings, server: MailServer) -> Finding:
     check = "outgoing.mail_test"
     if settings.email_from is None or not settings.report_emails:
         raise NotAsked("a test mail needs EMAIL_FROM and REPORT_EMAILS")
     reason = mail.send(
-        server, sender=settings.email_from, recipients=settings.report_emails, subject=TEST_TEXT, limit_s=SEND_LIMIT_S
+        server,
+        sender=settings.email_from,
+        recipients=settings.report_emails,
+        subject=TEST_TEXT,
+        limit_s=SEND_LIMIT_S,
+        starttls=settings.mail_settings.starttls,
     )
     if reason is None:
         return ok(check, f"{server.host}:{server.port} took a test mail for {len(settings.report_emails)} addresses")

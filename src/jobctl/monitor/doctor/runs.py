@@ -53,7 +53,8 @@ def judge_unsent(found: Sequence[Unsent]) -> list[Finding]:
             check,
             f"{each.count} messages to {each.channel} {words[each.state]}" + (f": {each.why}" if each.why else ""),
             why="somebody may not have heard of a failed run",
-            mend="jobctl doctor --only outgoing --send-test, and read them: jobctl db psql -c 'TABLE ops.outbox'",
+            mend="jobctl doctor --only outgoing --send-test, and read them: jobctl report outbox,"
+            " jobctl db psql -c 'TABLE ops.outbox'",
         )
         for each in found
     ]

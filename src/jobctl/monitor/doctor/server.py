@@ -172,7 +172,11 @@ class Unsent:
 UNSENT = """
 SELECT channel, state, count(*)::integer AS count,
     coalesce((array_agg(error_message ORDER BY updated_at DESC))[1], '') AS why
-FROM ops.outbox
+FROM (
+    SELECT channel, state, error_message, created_at, updated_at FROM ops.outbox
+    UNION ALL
+    SELECT 'those who get the weekly mail', state, error_message, due_at, updated_at FROM ops.report_mails
+) AS m
 WHERE (state IN ('failed', 'unknown') AND updated_at > now() - interval '7 days')
    OR (state IN ('new', 'sending') AND created_at < now() - interval '1 hour')
 GROUP BY channel, state ORDER BY channel, state

@@ -1,0 +1,94 @@
+"""The table `archive` of `jobctl.toml`: what `jobctl report` moves from the database into files, and when.
+
+[archive]
+directory = "/srv/jobctl/archive"      # else `archive` in the data directory
+takes = ["events", "runs", "loads", "rejects", "incidents", "payloads"]
+keep_events = 10_000                   # of each job
+keep_runs = 1_000                      # of each job and scope
+keep_slots_days = 15                   # the runs of later slots stay, however many they are
+loads_days = 90                        # and always the last of each branch
+rejects_days = 90                      # after they were resolved
+incidents_days = 90                    # what was told of an incident, after it was resolved
+restored_days = 30                     # restored rows stay so long
+
+Each kind of rows has one owner. `payloads`, which `takes` does not name by default, is what GitHub answered, older than
+payload_days of [sync]: where it is not named `jobctl sync` deletes it, and so it does with its own events that are
+older than events_days where `events` is not named. Finished tasks and their tries are deleted by `jobctl retry-failed`
+alone.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from jobctl.settings_sources import did_you_mean
+
+Kind = Literal["events", "runs", "loads", "rejects", "incidents", "payloads"]
+KINDS: Final[tuple[Kind, ...]] = ("events", "runs", "loads", "rejects", "incidents", "payloads")
+BY_DEFAULT: Final[tuple[Kind, ...]] = KINDS[:-1]
+Days = Annotated[int, Field(ge=1, le=36_500)]
+
+
+def _directory(value: object) -> object:
+    if isinstance(value, str):
+        path = Path(value)
+        if not path.is_absolute():
+            raise ValueError(f"is not a whole path: {value!r} (it begins with /)")
+        return path
+    return value
+
+
+def _kinds(value: object) -> object:
+    if isinstance(value, list | tuple):
+        for kind in cast("list[object]", value):
+            if kind not in KINDS:
+                meant = did_you_mean(str(kind), KINDS)
+                known = f"did you mean {meant}?" if meant else f"there are {', '.join(KINDS)}"
+                raise ValueError(f"has {kind!r}, which is not a kind of rows: {known}")
+        return tuple(dict.fromkeys(cast("list[object]", value)))
+    return value
+
+
+class ArchiveSettings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    directory: Annotated[Path | None, BeforeValidator(_directory)] = None
+    takes: Annotated[tuple[Kind, ...], BeforeValidator(_kinds)] = BY_DEFAULT
+    keep_events: Annotated[int, Field(ge=100)] = 10_000
+    keep_runs: Annotated[int, Field(ge=10)] = 1_000
+    keep_slots_days: Days = 15
+    loads_days: Days = 90
+    rejects_days: Days = 90
+    incidents_days: Days = 90
+    restored_days: Days = 30
+
+    def shown(self) -> dict[str, object]:
+        """What was set, for people."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+def read_archive(value: object) -> ArchiveSettings:
+    """Raises ValueError with every fault of the table, in an operator's words."""
+    if isinstance(value, ArchiveSettings):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError("is a table of jobctl.toml: [archive] and below it keep_events = 10_000")  # noqa: TRY004
+    try:
+        return ArchiveSettings.model_validate(cast(Mapping[str, object], value))
+    except ValidationError as error:
+        raise ValueError("; ".join(_fault(detail) for detail in error.errors(include_url=False))) from None
+
+
+def _fault(detail: ErrorDetails) -> str:
+    name = str(detail["loc"][0])
+    if detail["type"] == "extra_forbidden":
+        meant = did_you_mean(name, ArchiveSettings.model_fields)
+        known = f"did you mean {meant}?" if meant else f"one of {', '.join(ArchiveSettings.model_fields)}"
+        return f"has {name!r}, which is not known: {known}"
+    if detail["type"] == "value_error":
+        return f"has {name}, which {detail.get('ctx', {}).get('error', detail['msg'])}"
+    text = detail["msg"]
+    return f"has {name}, which is wrong: {text[:1].lower() + text[1:]}"
