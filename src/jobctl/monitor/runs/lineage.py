@@ -134,8 +134,7 @@ SELECT message_id, channel, state, tries, coalesce(payload ->> 'title', payload 
 FROM ops.outbox WHERE run_id = %(run_id)s ORDER BY message_id LIMIT 1000
 """
 
-# The weekly mail has tables of its own, which not every schema has. They are short: a row a recipient and week.
-HAS_MAILS = "SELECT to_regclass('ops.report_mails') IS NOT NULL"
+# A short table: a row a recipient and week.
 MAILS = """
 SELECT week, state, count(*) AS mails FROM ops.report_mails WHERE run_id = %(run_id)s
 GROUP BY week, state ORDER BY week, state
@@ -159,15 +158,10 @@ def trace(conn: psycopg.Connection, shown: Shown, *, now: datetime) -> Lineage:
         tries=tuple(_rows(conn, Tries, TRIES, spans)) if is_worker else (),
         incidents=tuple(_rows(conn, IncidentOf, INCIDENTS, about)),
         messages=tuple(_rows(conn, Message, MESSAGES, run)),
-        mails=tuple(_rows(conn, Mails, MAILS, run)) if shown.first.job == "report" and _has_mails(conn) else (),
+        mails=tuple(_rows(conn, Mails, MAILS, run)) if shown.first.job == "report" else (),
     )
 
 
 def _rows(conn: psycopg.Connection, shape: type[T], question: LiteralString, parameters: dict[str, Any]) -> Sequence[T]:
     with conn.cursor(row_factory=class_row(shape)) as cursor:
         return cursor.execute(question, parameters).fetchall()
-
-
-def _has_mails(conn: psycopg.Connection) -> bool:
-    row = conn.execute(HAS_MAILS).fetchone()
-    return row is not None and row[0]
