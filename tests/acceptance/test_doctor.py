@@ -263,6 +263,7 @@ def test_an_installed_crontab_is_read_and_no_cron_is_noticed(
         f"0 * * * * root {JOBCTL} ingest-branch --scheduled --max-runtime 55m\n"
         f"0 2 * * * root {JOBCTL} sync --scheduled\n"
         f"20 * * * * root {JOBCTL} metrics --scheduled\n"
+        f"0 9 * * 1 root {JOBCTL} report --scheduled\n"
         f"40 * * * * root {JOBCTL} retry-failed --scheduled\n"
         f"*/5 * * * * root {JOBCTL} work --scheduled --max-runtime 4m\n"
     )
