@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from jobctl.cli import completion
-from jobctl.cli.options import JobOptions, JsonOption, takes_job_options
+from jobctl.cli.options import JobOptions, JsonOption, refuse_options_before_subcommand, takes_job_options
 
 if TYPE_CHECKING:
     from jobctl.cli.run_command import ScopeReport
@@ -56,7 +56,7 @@ def metrics(
     given: JobOptions,
 ) -> None:
     if context.invoked_subcommand is not None:
-        _refuse_options(context)
+        refuse_options_before_subcommand(context)
         return
     from jobctl import clock
     from jobctl.cli import run_command
@@ -177,18 +177,6 @@ def _moment(text: str | None, now: datetime, zone: str) -> Moment:
     if at > now:
         raise UsageError(f"--as-of {text!r} is still to come", hint="give a moment that is over")
     return Moment(at, is_past=True)
-
-
-def _refuse_options(context: typer.Context) -> None:
-    """Before a subcommand they would be passed over in silence."""
-    from jobctl.errors import UsageError
-
-    given = [name for name, value in context.params.items() if value]
-    if given:
-        option = f"--{given[0].replace('_', '-')}"
-        raise UsageError(
-            f"{option} stands before {context.invoked_subcommand}", hint=f"write it behind {context.invoked_subcommand}"
-        )
 
 
 def _told(scope: "ScopeReport") -> list[str]:

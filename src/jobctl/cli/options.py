@@ -58,3 +58,15 @@ def takes_job_options(command: Callable[..., None]) -> Callable[..., None]:
     called.__dict__["__signature__"] = own.replace(parameters=parameters)
     called.__annotations__ = {each.name: each.annotation for each in parameters}
     return called
+
+
+def refuse_options_before_subcommand(context: typer.Context) -> None:
+    """Before a subcommand they would be passed over in silence."""
+    from jobctl.errors import UsageError
+
+    given = [name for name, value in context.params.items() if value]
+    if given:
+        option = f"--{given[0].replace('_', '-')}"
+        raise UsageError(
+            f"{option} stands before {context.invoked_subcommand}", hint=f"write it behind {context.invoked_subcommand}"
+        )

@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobctl.cli import report_mail_commands
-from jobctl.cli.options import (
-    CorrelationOption,
-    DryRunOption,
-    JsonOption,
-    QuietOption,
-    ScheduledOption,
-    VerboseOption,
-)
+from jobctl.cli.options import JobOptions, refuse_options_before_subcommand, takes_job_options
 
 if TYPE_CHECKING:
     from jobctl.cli.run_command import ScopeReport
@@ -42,6 +35,7 @@ app = typer.Typer(
 
 
 @app.callback()
+@takes_job_options
 def report(
     context: typer.Context,
     week: Annotated[
@@ -73,18 +67,11 @@ def report(
             show_default=False,
         ),
     ] = None,
-    dry_run: DryRunOption = False,
-    max_runtime: Annotated[
-        str | None, typer.Option("--max-runtime", help="End the run after this long, such as 9m.", show_default=False)
-    ] = None,
-    scheduled: ScheduledOption = False,
-    correlation_id: CorrelationOption = None,
-    json: JsonOption = False,
-    verbose: VerboseOption = False,
-    quiet: QuietOption = False,
+    *,
+    given: JobOptions,
 ) -> None:
     if context.invoked_subcommand is not None:
-        _refuse_options(context)
+        refuse_options_before_subcommand(context)
         return
     from functools import partial
 
@@ -93,13 +80,20 @@ def report(
     from jobctl.cli.session import current_settings, redactor
 
     settings = current_settings()
-    max_runtime_s = run_command.seconds("--max-runtime", max_runtime) if max_runtime else settings.max_runtime_of(JOB)
+    max_runtime_s = (
+        run_command.seconds("--max-runtime", given.max_runtime) if given.max_runtime else settings.max_runtime_of(JOB)
+    )
     chosen = _week(week, settings.timezone, clock.utc_now())
     recipients = _recipients(to) if to else settings.report_emails
     is_look = preview or text or html is not None
     on_stdout = [
         name
-        for name, asked in {"--preview": preview, "--text": text, "--html -": html == Path("-"), "--json": json}.items()
+        for name, asked in {
+            "--preview": preview,
+            "--text": text,
+            "--html -": html == Path("-"),
+            "--json": given.json,
+        }.items()
         if asked
     ]
     if len(on_stdout) > 1:
@@ -116,18 +110,20 @@ def report(
         until = clock.monotonic() + max_runtime_s * settings.soft_limit_share
         return job.report(run, job.Options(settings, redactor(), chosen, until, recipients, is_look, show))
 
-    shows_itself = bool(on_stdout) and not json
+    shows_itself = bool(on_stdout) and not given.json
     done = run_command.run(
         JOB,
         work,
         lambda _conn: [""],
         settings=settings,
-        dry_run=dry_run or is_look,
-        max_runtime=max_runtime,
+        dry_run=given.dry_run or is_look,
+        max_runtime=given.max_runtime,
         slot_scope="",
-        is_scheduled=scheduled and not is_look,
-        correlation_id=correlation_id,
-        output=run_command.Output(as_json=json, verbose=verbose and not shows_itself, quiet=quiet or shows_itself),
+        is_scheduled=given.scheduled and not is_look,
+        correlation_id=given.correlation_id,
+        output=run_command.Output(
+            as_json=given.json, verbose=given.verbose and not shows_itself, quiet=given.quiet or shows_itself
+        ),
         told=partial(_told, recipients=recipients, html=html),
         shown=partial(_shown, recipients=recipients),
     )
@@ -165,18 +161,6 @@ def _refuse_together(options: list[str]) -> None:
     from jobctl.errors import UsageError
 
     raise UsageError(f"{' and '.join(options)} would stand on stdout together", hint="give one of them")
-
-
-def _refuse_options(context: typer.Context) -> None:
-    """Before a subcommand they would be passed over in silence."""
-    from jobctl.errors import UsageError
-
-    given = [name for name, value in context.params.items() if value]
-    if given:
-        option = f"--{given[0].replace('_', '-')}"
-        raise UsageError(
-            f"{option} stands before {context.invoked_subcommand}", hint=f"write it behind {context.invoked_subcommand}"
-        )
 
 
 def _told(scope: "ScopeReport", *, recipients: tuple[str, ...], html: Path | None) -> list[str]:
