@@ -17,6 +17,7 @@ MASKED_URLS = frozenset({"database_url", "smtp_url", "slack_webhook_url"})
 
 app = typer.Typer(
     help="Show and check the settings. Secrets come from environment, env file or jobctl.toml, never from options.",
+    epilog="Example: jobctl config check; jobctl config show",
     no_args_is_help=True,
 )
 
