@@ -50,6 +50,10 @@ LABEL_EVENTS = """
 SELECT concat_ws(' ', e.node_id, e.label_node_id, extract(epoch FROM e.at)::bigint, e.is_added), true
 FROM dev.label_events AS e JOIN dev.issues AS i USING (node_id) WHERE e.project_id = %s AND i.removed_at IS NULL
 """
+ASSIGNEE_EVENTS = """
+SELECT concat_ws(' ', e.node_id, e.login, extract(epoch FROM e.at)::bigint, e.is_added), true
+FROM dev.assignee_events AS e JOIN dev.issues AS i USING (node_id) WHERE e.project_id = %s AND i.removed_at IS NULL
+"""
 COMMITS = """
 SELECT sha, author, author_is_bot, author_name, subject, authored_at, committed_at FROM dev.commits
 WHERE project_id = %s
@@ -96,6 +100,11 @@ def _inside(conn: psycopg.Connection, truth: Truth, repo: Repo, project_id: int)
         *compared("reviews", rows(REVIEWS), {key: row for issue in pulls for key, row in _reviews(issue).items()}),
         *compared(
             "label events", rows(LABEL_EVENTS), {key: (True,) for issue in issues for key in _label_events(issue)}
+        ),
+        *compared(
+            "assignee events",
+            rows(ASSIGNEE_EVENTS),
+            {key: (True,) for issue in issues for key in _assignee_events(issue)},
         ),
         # What a forced push has dropped may stand; what nobody ever pushed may not.
         *compared(
@@ -233,6 +242,16 @@ def _label_events(of: Issue) -> set[str]:
         f"{of.node_id} {each.label.node_id} {int(each.created_at.timestamp())} {added[each.kind]}"
         for each in of.events
         if each.label is not None and of.pull is None
+    }
+
+
+def _assignee_events(of: Issue) -> set[str]:
+    """Of an issue that is no pull request."""
+    added = {"AssignedEvent": "t", "UnassignedEvent": "f"}
+    return {
+        f"{of.node_id} {each.assignee.login} {int(each.created_at.timestamp())} {added[each.kind]}"
+        for each in of.events
+        if each.assignee is not None and of.pull is None
     }
 
 
