@@ -124,8 +124,12 @@ def test_explain_tells_which_rule_gave_what(made: Repositories, jobctl: Command)
         "breached: 30.0 h of 24.0 h",
     ):
         assert line in told.stdout
+    assert re.search(r"assigned to\W+nobody", told.stdout)
     assert "'1.500' is no amount in USD that can be read without doubt" in told.stderr
+    made.change(number, assignees=["ann", "bob"])
+    assert "ann, bob" in jobctl("metrics", "explain", f"octo/cat#{number}").stdout
     found = obj(jobctl("metrics", "explain", f"octo/cat#{number}", "--json"))
+    assert found["assignees"] == ["ann", "bob"]
     assert found["cycles"]["first_response"]["state"] == "met"
     assert found["cycles"]["resolution"]["breaches_at"] is not None
     assert (found["severity"], found["severity_from"], found["impact_from"]) == ("critical", "label", "default")
