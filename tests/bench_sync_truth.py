@@ -2,14 +2,14 @@
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import psycopg
 
 from bench_github_shapes import stamp
-from bench_github_truth import Account, Issue, Repo, Truth
+from bench_github_truth import Account, Event, Issue, Repo, Truth
 
 MOST_TOLD = 5
 Rows = Mapping[Any, tuple[Any, ...]]
@@ -235,23 +235,23 @@ def _pull(of: Issue) -> tuple[Any, ...]:
     )
 
 
+ADDED = {"LabeledEvent": "t", "UnlabeledEvent": "f", "AssignedEvent": "t", "UnassignedEvent": "f"}
+
+
 def _label_events(of: Issue) -> set[str]:
-    """Of an issue that is no pull request."""
-    added = {"LabeledEvent": "t", "UnlabeledEvent": "f"}
-    return {
-        f"{of.node_id} {each.label.node_id} {int(each.created_at.timestamp())} {added[each.kind]}"
-        for each in of.events
-        if each.label is not None and of.pull is None
-    }
+    return _changes(of, lambda each: each.label and each.label.node_id)
 
 
 def _assignee_events(of: Issue) -> set[str]:
-    """Of an issue that is no pull request."""
-    added = {"AssignedEvent": "t", "UnassignedEvent": "f"}
+    return _changes(of, lambda each: each.assignee and each.assignee.login)
+
+
+def _changes(of: Issue, subject: Callable[[Event], str | None]) -> set[str]:
+    """What came and went of an issue that is no pull request."""
     return {
-        f"{of.node_id} {each.assignee.login} {int(each.created_at.timestamp())} {added[each.kind]}"
+        f"{of.node_id} {name} {int(each.created_at.timestamp())} {ADDED[each.kind]}"
         for each in of.events
-        if each.assignee is not None and of.pull is None
+        if of.pull is None and (name := subject(each)) is not None
     }
 
 
