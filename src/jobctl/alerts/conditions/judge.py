@@ -9,7 +9,7 @@ from datetime import datetime
 from jobctl.alerts import causes
 from jobctl.alerts.verdict import NOBODY, About, Facts, Verdict
 from jobctl.durations import format_duration
-from jobctl.settings_alerts import CONDITIONS, ConditionSettings
+from jobctl.settings_conditions import CONDITIONS, ConditionSettings
 
 Settings = Mapping[str, ConditionSettings]
 
