@@ -14,7 +14,7 @@ from bench_sync_truth import differences
 from jobctl import clock
 from jobctl.alerts.verdict import Verdict
 from jobctl.db.connection import Database
-from jobctl.github.client import Client
+from jobctl.github.waiting import Waiting
 from jobctl.jobs.sync import job
 from jobctl.jobs.sync.job import Options
 from jobctl.jobs.sync.repository import facts_of
@@ -107,8 +107,8 @@ class Sync:
         return row[0]
 
 
-def no_pause(client: Client, seconds: float) -> None:
-    """In place of Client._pause: nobody waits."""
+def no_pause(waiting: Waiting, seconds: float) -> None:
+    """In place of Waiting.pause: nobody waits."""
 
 
 def counted(outcome: Outcome) -> dict[str, int]:
