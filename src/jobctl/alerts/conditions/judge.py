@@ -29,6 +29,11 @@ class Judge:
         found = self._settings.get(condition)
         return found if found is not None and found.enabled else None
 
+    def limit_of(self, condition: str, job: str, scope: str = "") -> float:
+        """Its main threshold for this job and scope; 0 where it is off, or not for this one."""
+        found = self.of(condition)
+        return found.main_for(job, scope) if found is not None else 0
+
     def say(
         self,
         condition: str,
