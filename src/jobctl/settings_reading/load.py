@@ -4,9 +4,10 @@ Strength: environment, then env file, then `jobctl.toml`, then the default. All 
 InvalidSettings (exit 78), so that an operator mends them in one go.
 
 pydantic-settings is not used. To a process that has loaded typer, psycopg and pydantic its import alone adds 28 ms of
-CPU time; this module with a load adds 14 ms without files and 22 ms with both (medians of 31 pairs on a busy machine,
-quartiles from 8 to 37 ms; after pydantic alone 35 ms). Nor do its errors say where a value came from. python-dotenv's
-parser and tomllib are loaded only when there is a file to read.
+CPU time; a load of ours added 14 ms without files and 22 ms with both while it was one module (medians of 31 pairs on
+a busy machine, quartiles from 8 to 37 ms; after pydantic alone 35 ms), and its division into several at most 2 ms more
+(15 pairs). Nor do pydantic-settings' errors say where a value came from. python-dotenv's parser and tomllib are loaded
+only when there is a file to read.
 """
 
 import os
