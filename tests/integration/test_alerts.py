@@ -230,6 +230,47 @@ def test_what_a_complete_look_does_not_find_any_more_is_over(conn: psycopg.Conne
     assert [row[1] for row in incidents(conn)] == ["resolved"]
 
 
+def test_more_incidents_than_a_batch_holds_open_stay_and_end_each_under_its_own_number(
+    conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """As the hourly look at many projects hands them over: new ones between known ones, and what is gone."""
+    settings = settings_for(tmp_path)
+    now = datetime.now(UTC)
+    number = 2 * store.BATCH + 1
+
+    def look(subjects: Sequence[int], at: datetime) -> None:
+        said = [of_project(each, at) for each in subjects]
+        with conn.transaction():
+            judging.judged(conn, settings, REDACTOR, said, looked_at=["sla-breach"])
+
+    look(range(0, number, 2), now)
+    look([*range(0, number, 4), *range(1, number, 2)], now + timedelta(hours=1))
+    rows = conn.execute(
+        "SELECT i.cause, i.title, i.state, i.occurrences, array_agg(DISTINCT a.subject),"
+        " array_agg(DISTINCT a.title), array_agg(e.event ORDER BY e.event_id)"
+        " FROM ops.incidents AS i JOIN ops.alerts AS a USING (incident_id) JOIN ops.incident_events AS e"
+        " USING (incident_id) GROUP BY i.incident_id"
+    ).fetchall()
+
+    assert sorted(rows) == sorted(
+        (
+            f"sla-breach/octo/{each}",
+            f"octo/{each} is late",
+            "resolved" if each % 4 == 2 else "open",
+            2 if each % 4 == 0 else 1,
+            [f"octo/{each}"],
+            [f"octo/{each} is late"],
+            ["opened", "resolved"] if each % 4 == 2 else ["opened"],
+        )
+        for each in range(number)
+    )
+
+
+def of_project(number: int, at: datetime) -> Verdict:
+    name = f"octo/{number}"
+    return Verdict("sla-breach", name, True, at, cause=f"sla-breach/{name}", title=f"{name} is late")
+
+
 @pytest.mark.parametrize("text", ["\x00", "\ud800", "x" * 9_000, "💥\U000e0041", "a/b%", "@here <!channel>"], ids=ascii)
 def test_whatever_stands_in_a_row_its_incident_can_be_kept_told_and_ended(
     text: str, conn: psycopg.Connection, tmp_path: Path
