@@ -55,7 +55,7 @@ class Archiver:
     ) -> Generator[Run, None, None]:
         self.events.clear()
         with guarded(
-            self.database, self.conn, job, dry_run=dry_run, stop=self.stop, now=now, record_event=self._note
+            self.database, self.conn, job, dry_run=dry_run, stop=self.stop, now=now, on_event=self._note
         ) as run:
             yield run
 

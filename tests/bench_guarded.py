@@ -20,12 +20,8 @@ def identity(job_name: str = "ingest-branch") -> Identity:
     return Identity(run_id, job_name, str(run_id), "test-host", "tester", 1, "0", "jobctl")
 
 
-def not_heard(level: str, event: str, fields: dict[str, object]) -> None:
-    """In place of what hears a run's events."""
-
-
-def not_kept(conn: psycopg.Connection, verdicts: object, looked_at: object) -> None:
-    """In place of what keeps a run's verdicts."""
+def unheard(level: str, event: str, fields: dict[str, object]) -> None:
+    """Events that nobody asks for."""
 
 
 @contextmanager
@@ -38,8 +34,8 @@ def guarded(
     dry_run: bool = False,
     stop: Stop | None = None,
     now: datetime | None = None,
-    record_event: EventSink = not_heard,
-    keep_verdicts: VerdictSink = not_kept,
+    on_event: EventSink = unheard,
+    on_verdicts: VerdictSink = lambda conn, verdicts, looked_at: None,
 ) -> Generator[Run, None, None]:
     """Holds the lock by `conn` until it is left; a dry run takes none."""
     who = identity(job_name)
@@ -58,8 +54,8 @@ def guarded(
             grant=grant,
             dry_run=dry_run,
             now=now or clock.utc_now(),
-            record_event=record_event,
-            keep_verdicts=keep_verdicts,
+            record_event=on_event,
+            keep_verdicts=on_verdicts,
         )
     finally:
         guard.release()

@@ -80,7 +80,6 @@ class Server(Listener):
         self.answers = list(answers)
         self.tls = tls
         self.requests: list[Request] = []
-        self.connections = 0
         self.flooded = 0
         self.got_one = threading.Event()
 
@@ -88,15 +87,13 @@ class Server(Listener):
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}{path}"
 
     def then(self, *answers: Behaviour) -> None:
-        with self._lock:
+        with self.lock:
             self.answers = list(answers)
 
     def serve(self, peer: socket.socket) -> None:
-        with self._lock:
-            self.connections += 1
         with self.tls.wrap_socket(peer, server_side=True) if self.tls else peer as stream:
             request = _request(stream)
-            with self._lock:
+            with self.lock:
                 self.requests.append(request)
                 behave = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
             self.got_one.set()

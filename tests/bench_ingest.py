@@ -107,7 +107,7 @@ class Ingest:
         self.stop = Stop()
         self.events: list[str] = []
         with guarded(
-            self.database, self.conn, "ingest-branch", scope, dry_run=dry_run, stop=self.stop, record_event=self._note
+            self.database, self.conn, "ingest-branch", scope, dry_run=dry_run, stop=self.stop, on_event=self._note
         ) as run:
             return job.ingest_branch(run, replace(Options(model_version="m1"), **options))
 

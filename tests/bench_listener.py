@@ -12,10 +12,11 @@ class Listener:
     """Listens from `with` on, and has ended all its threads when that is left."""
 
     def __init__(self) -> None:
+        self.connections = 0
         self.closing = threading.Event()
+        self.lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
         self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
 
     @property
     def port(self) -> int:
@@ -55,4 +56,6 @@ class Listener:
     def _served(self, peer: socket.socket) -> None:
         with suppress(OSError), peer:
             peer.settimeout(20)
+            with self.lock:
+                self.connections += 1
             self.serve(peer)

@@ -191,7 +191,7 @@ class Metrics:
     def __call__(self, *, dry_run: bool = False, stop: Stop | None = None, **options: Any) -> Outcome:
         self.told.clear()
         with guarded(
-            self.database, self.conn, "metrics", dry_run=dry_run, stop=stop, now=self.now, keep_verdicts=self._keep
+            self.database, self.conn, "metrics", dry_run=dry_run, stop=stop, now=self.now, on_verdicts=self._keep
         ) as run:
             return job.metrics(run, Options(self.settings, **options))
 

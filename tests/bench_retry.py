@@ -169,8 +169,8 @@ class RetryFailed:
             "retry-failed",
             dry_run=dry_run,
             stop=self.stop,
-            record_event=self._note,
-            keep_verdicts=self._keep,
+            on_event=self._note,
+            on_verdicts=self._keep,
         ) as run:
             return job.retry_failed(run, replace(asked, **options))
 

@@ -55,7 +55,6 @@ class SmtpServer(Listener):
         self.fault: Fault | None = None
         self.hook: Callable[[str], None] = lambda point: None
         self.commands: list[str] = []
-        self.sessions = 0
         self._met = 0
         self._tls = tls
         self._with_auth = with_auth
@@ -66,17 +65,16 @@ class SmtpServer(Listener):
         return f"smtp://{who}localhost:{self.port}"
 
     def expect(self, fault: Fault | None) -> None:
-        with self._lock:
+        with self.lock:
             self.fault, self._met = fault, 0
 
     @property
     def was_met(self) -> bool:
         """Whether the fault that is expected has come."""
-        with self._lock:
+        with self.lock:
             return self.fault is not None and self._met > self.fault.skip
 
     def serve(self, peer: socket.socket) -> None:
-        self.sessions += 1
         session = _Session(self, peer)
         with suppress(OSError, Cut, ValueError):
             session.run()
@@ -85,7 +83,7 @@ class SmtpServer(Listener):
     def at(self, point: str) -> str | None:
         """What happens at this point now: None goes well, else 4xx or 5xx. Raises Cut."""
         self.hook(point)
-        with self._lock:
+        with self.lock:
             fault = self.fault
             if fault is None or fault.point != point:
                 return None
@@ -98,7 +96,7 @@ class SmtpServer(Listener):
 
     def take(self, recipient: str, data: bytes) -> None:
         whole: Message = message_from_bytes(data)
-        with self._lock:
+        with self.lock:
             self.taken.append(Taken(recipient, str(whole["Message-ID"]), data))
 
     @property

@@ -69,8 +69,8 @@ class Sync:
                 "sync",
                 dry_run=dry_run,
                 stop=self.stop,
-                record_event=self._note,
-                keep_verdicts=self._keep,
+                on_event=self._note,
+                on_verdicts=self._keep,
             ) as run:
                 return job.sync(run, Options(settings, clock.monotonic() + within_s, **options))
         finally:

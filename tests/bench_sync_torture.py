@@ -110,7 +110,7 @@ class FastSync:
         )
         options = job.Options(settings, until=math.inf, full=full, budget=budget, names=names)
         with (
-            guarded(self.database, self.conn, "sync", dry_run=dry_run, stop=self.stop, record_event=self._note) as run,
+            guarded(self.database, self.conn, "sync", dry_run=dry_run, stop=self.stop, on_event=self._note) as run,
             pytest.MonkeyPatch.context() as patched,
         ):
             patched.setattr(job, "open_client", self._open_client)

@@ -60,7 +60,6 @@ class Receiver(Listener):
         self.bodies: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []  # of the requests, by names in small letters
-        self.connections = 0
         self.got_one = threading.Event()
 
     @property
@@ -75,14 +74,12 @@ class Receiver(Listener):
         self.behaviours = list(behaviours)
 
     def serve(self, peer: socket.socket) -> None:
-        with self._lock:
-            self.connections += 1
         head, _, body = self._read_until(peer, b"\r\n\r\n").partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         while len(body) < int(headers.get("content-length", "0")):
             body += peer.recv(65_536)
-        with self._lock:
+        with self.lock:
             self.paths.append(lines[0].split(" ")[1])
             self.headers.append(headers)
             if body:

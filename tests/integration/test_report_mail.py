@@ -187,7 +187,7 @@ def test_a_server_that_closes_after_each_mail_gets_all_of_them(
         put(conn, settings, *(f"p{n}@example.org" for n in range(6)))
         server.expect(Fault("after-answer", "cut", times=99))
         assert send(settings, database).sent == 6
-        assert server.sessions == 6 and len(server.taken) == 6
+        assert server.connections == 6 and len(server.taken) == 6
 
 
 def test_three_cuts_in_a_row_end_a_pass_and_those_least_tried_come_first(
