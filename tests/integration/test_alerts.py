@@ -5,8 +5,7 @@ import smtplib
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email import message_from_string
 from email.message import EmailMessage
@@ -19,7 +18,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from bench_mail import MailBox
-from bench_webhook import TOKEN, Receiver, answer, refusing_url
+from bench_webhook import TOKEN, Receiver, answer, refusing_url, settings_for
 from jobctl import log
 from jobctl.alerts import delivery, judging, local, rules, store
 from jobctl.alerts.conditions.queue import Backlog, of_backlogs
@@ -34,12 +33,6 @@ from jobctl.settings_alerts import RuleSettings
 
 REDACTOR = Redactor(["hunter-2-secret"])
 OUTBOX = "SELECT channel, state, tries FROM ops.outbox ORDER BY message_id"
-
-
-def settings_for(directory: Path, url: str | None = None, **changes: object) -> Settings:
-    slack: dict[str, object] = {"enable_slack_alerts": True, "slack_webhook_url": url} if url else {}
-    given = {"data_dir": directory, "log_file": directory / "jobctl.log"} | slack | changes
-    return Settings.model_validate(given)
 
 
 def mailing(box_url: str, **alerts: object) -> dict[str, Any]:
@@ -77,12 +70,6 @@ def deliver(settings: Settings, database: Database) -> None:
 
 def incidents(conn: psycopg.Connection) -> list[Any]:
     return conn.execute("SELECT cause, state, occurrences, notices FROM ops.incidents ORDER BY incident_id").fetchall()
-
-
-@pytest.fixture
-def receive() -> Generator[Callable[..., Receiver], None, None]:
-    with ExitStack() as stack:
-        yield lambda *behaviours: stack.enter_context(Receiver(*behaviours))
 
 
 @pytest.fixture
