@@ -131,6 +131,9 @@ def test_on_a_terminal_each_project_is_seen_as_it_goes_and_at_the_end_what_was_a
     by_endpoint = {name: int(number) for name, number in told_of}
     assert {"repository", "issues", "details"} <= by_endpoint.keys()
     assert sum(by_endpoint.values()) == told["requests"]
+    of_projects = re.findall(r"^    (octo/\w+): (\d+) requests, 0 not modified, (\d+) quota", account, re.MULTILINE)
+    assert {name for name, _, _ in of_projects} == {"octo/cat", "octo/dog"}
+    assert sum(int(number) for _, number, _ in of_projects) == told["requests"]
 
 
 def test_a_dry_run_writes_nothing_and_counts_what_the_run_after_it_does(

@@ -100,6 +100,7 @@ def sync(
 
 
 OUTCOMES = ("ok", "unchanged", "moved", "limited", "forbidden", "gone", "failed", "left")
+MOST_SHOWN = 10  # projects of the account
 TABLES = ("issues", "pulls", "reviews", "labels", "milestones", "commits", "languages", "contributors", "releases")
 
 
@@ -122,7 +123,21 @@ def told_of_projects(scope: "ScopeReport") -> list[str]:
         f"  GitHub: {counts['requests']:,} requests, {counts['not_modified']:,} of them not modified; "
         f"{counts['quota']:,} of the hour's quota, {counts['points']:,} points"
     )
-    return [*lines, *_by_endpoint(scope)]
+    return [*lines, *_by_endpoint(scope), *_dearest(scope)]
+
+
+def _dearest(scope: "ScopeReport") -> list[str]:
+    """The projects that asked for anything new, those that cost the most first."""
+    evidence: dict[str, Any] = dict(scope.evidence or {})
+    projects: list[dict[str, Any]] = evidence.get("projects") or []
+    asked = [each for each in projects if each["quota"] or each["points"]]
+    asked.sort(key=lambda each: (-each["quota"] - each["points"], each["scope"]))
+    lines = [
+        f"    {each['scope']}: {each['requests']:,} requests, {each['not_modified']:,} not modified, "
+        f"{each['quota']:,} quota, {each['points']:,} points"
+        for each in asked[:MOST_SHOWN]
+    ]
+    return [*lines, f"    and {len(asked) - MOST_SHOWN:,} more projects: --json"] if asked[MOST_SHOWN:] else lines
 
 
 def _by_endpoint(scope: "ScopeReport") -> list[str]:
