@@ -1,4 +1,4 @@
-"""What earlier runs left of the archive, put right before anything new is begun (`archiving`)."""
+"""Before anything new is begun (`archiving`): files past their time go, and what earlier runs left is put right."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +9,24 @@ from jobctl.archives.failures import ArchiveError
 from jobctl.archives.restoring import table_of
 from jobctl.archives.store import Archive, Holder
 from jobctl.jobs.report.filing import Filing
+
+
+def expire(filing: Filing, *, keeps: timedelta | None) -> None:
+    """Files that were written longer ago are deleted with their rows of ops.archives; None: none ever is. Before the
+    file goes its row says `discarded`, so that `settle` finishes what a death leaves. A dry run counts them."""
+    if keeps is None:
+        return
+    for each in store.expired(filing.conn, host=filing.host, before=filing.run.now - keeps):
+        filing.run.stop.check()
+        if filing.holder is not None:
+            with filing.run.effect(filing.conn):
+                if not store.take_over(filing.conn, each, filing.holder, state="discarded"):
+                    continue  # its rows are asked back at this moment
+            _remove(filing, each, filing.holder)
+            filing.run.event(
+                "archive_deleted", table=each.table_name, archive_id=each.archive_id, file=each.file, rows=each.rows
+            )
+        filing.counts["archive_files_deleted"] += 1
 
 
 def settle(filing: Filing, holder: Holder, *, stays: timedelta) -> None:
