@@ -30,7 +30,7 @@ def test_the_page_is_valid_html_whatever_stands_in_it(tmp_path: Path) -> None:
         branches=(), jobs=(), incidents=Some((), 0), embeddings=None,
     )  # fmt: skip
     for name, report, links in (("full", full, PAGES), ("hostile", hostile, LINKS), ("nothing", nothing, LINKS)):
-        letter = rendering.letter_of(report, links, report.bugs.shown, report.pulls.shown)
+        letter = rendering.letter_of(rendering.shown(report, links), report.bugs.shown, report.pulls.shown)
         (tmp_path / f"{name}.html").write_text(rendering.page_of(letter), encoding="utf-8")
     judged = subprocess.run(
         [PROGRAM, "--config", HERE / "html-validate.json", "--formatter", "json", *sorted(tmp_path.glob("*.html"))],
