@@ -131,11 +131,16 @@ def test_an_operator_archives_looks_verifies_and_gets_rows_back(base: Base, arch
     assert b"5 of 5" in archive("verify").stdout
     assert b"there is no archive" in archive("restore", number, code=2).stderr
     assert b"there is no file /nowhere/x.ndjson.gz" in archive("restore", "/nowhere/x.ndjson.gz", code=2).stderr
-    base.conn.execute("UPDATE ops.archives SET written_at = now() - interval '8 days'")
+    old = archive.json("list")["items"][-1]
+    base.conn.execute(
+        "UPDATE ops.archives SET written_at = now() - interval '8 days' WHERE archive_id = %s", (old["archive_id"],)
+    )
     config = archive.runner.directory / "jobctl.toml"
     config.write_text(TOML + "files_days = 7\n")
-    assert "old files deleted: 5" in archive("run", "--dry-run", "-v").stdout.decode()
-    assert len(archive.json("list")["items"]) == 5
+    assert "old files deleted: 1" in archive("run", "--dry-run", "-v").stdout.decode() and Path(old["file"]).exists()
+    assert "old files deleted: 1" in archive("run", "-v").stdout.decode()
+    assert old not in archive.json("list")["items"] and not [*archive.directory.glob(f"*.{old['archive_id']}.*")]
+    assert old["archive_id"] not in {row[0] for row in base.all("SELECT archive_id FROM ops.archives")}
     config.write_text(TOML)
     base.conn.execute("UPDATE ops.archives SET host = 'elsewhere', directory = '/nowhere'")
     assert archive.json("verify")["items"][0]["verdict"] == "elsewhere"

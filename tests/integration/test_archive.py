@@ -464,7 +464,7 @@ def test_files_past_their_time_are_deleted_with_their_rows_and_nothing_else(arch
     foreseen = archiver(dry_run=True)
     assert foreseen.counts["archive_files_deleted"] == 1 and archiver.files() == files_before
     assert archiver() == foreseen
-    assert [(event, fields["archive_id"]) for event, fields in archiver.events] == [("archive_deleted", old.archive_id)]
+    assert [(event, fields["archive_id"]) for event, fields in archiver.events] == [("archive_expired", old.archive_id)]
     assert [each.archive_id for each in archiver.archives()] == [
         each.archive_id for each in (restored, elsewhere, young)
     ]

@@ -40,7 +40,8 @@ def text_of(report: Report) -> str:
 
 def test_there_is_a_case_for_each_part() -> None:
     assert set(NOTHING) == set(PARTS) == set(NAMES)
-    lied = text_of(a_report(**{**NOTHING, "unassigned": 0}))
+    nothing: dict[str, Any] = {**NOTHING, "unassigned": 0}
+    lied = text_of(a_report(**nothing))
     assert {each for each in SAID_OF_NOTHING if each not in lied} <= {"Too few days", "there are no items"}
 
 

@@ -12,8 +12,8 @@ from jobctl.jobs.report.filing import Filing
 
 
 def expire(filing: Filing, *, keeps: timedelta | None) -> None:
-    """Files that were written longer ago are deleted with their rows of ops.archives; None: none ever is. Before the
-    file goes its row says `discarded`, so that `settle` finishes what a death leaves. A dry run counts them."""
+    """Files that were written longer ago are given up, and `settle` removes them with their rows of ops.archives; None:
+    none ever is. A dry run counts them."""
     if keeps is None:
         return
     for each in store.expired(filing.conn, host=filing.host, before=filing.run.now - keeps):
@@ -22,18 +22,16 @@ def expire(filing: Filing, *, keeps: timedelta | None) -> None:
             with filing.run.effect(filing.conn):
                 if not store.take_over(filing.conn, each, filing.holder, state="discarded"):
                     continue  # its rows are asked back at this moment
-            _remove(filing, each, filing.holder)
-            filing.run.event(
-                "archive_deleted", table=each.table_name, archive_id=each.archive_id, file=each.file, rows=each.rows
-            )
+            told_of = {"table": each.table_name, "archive_id": each.archive_id, "file": each.file, "rows": each.rows}
+            filing.run.event("archive_expired", **told_of)
         filing.counts["archive_files_deleted"] += 1
 
 
 def settle(filing: Filing, holder: Holder, *, stays: timedelta) -> None:
-    """`stays`: how long restored rows do. What a run is at is its own affair."""
+    """`stays`: how long restored rows do. What another run is at is its own affair."""
     for each in store.unsettled(filing.conn):
         filing.run.stop.check()
-        if each.is_held:
+        if each.is_held and each.run_id != holder.run_id:
             continue
         if each.state in ("writing", "discarded"):
             _remove(filing, each, holder)
@@ -42,7 +40,7 @@ def settle(filing: Filing, holder: Holder, *, stays: timedelta) -> None:
 
 
 def _remove(filing: Filing, each: Archive, holder: Holder) -> None:
-    """Nothing was deleted of its rows. Only its own host knows what lies there."""
+    """It was never whole, or is past its time. Only its own host knows what lies there."""
     if each.state == "writing":
         with filing.run.effect(filing.conn):
             if not store.take_over(filing.conn, each, holder, state="discarded"):
