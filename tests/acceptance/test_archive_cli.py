@@ -31,6 +31,7 @@ class Archive:
         self.environment = runner.environment() | {
             "JOBCTL_CONFIG": str(runner.directory / "jobctl.toml"),
             "COLUMNS": "140",
+            "PYTHONDONTWRITEBYTECODE": "1",  # on the full disk it would be cut short, and stay so
             "TORTURE_TOKEN": self.token,
         }
         del self.environment["JOBCTL_LOG_FILE"]
