@@ -22,8 +22,9 @@ def expire(filing: Filing, *, keeps: timedelta | None) -> None:
             with filing.run.effect(filing.conn):
                 if not store.take_over(filing.conn, each, filing.holder, state="discarded"):
                     continue  # its rows are asked back at this moment
-            told_of = {"table": each.table_name, "archive_id": each.archive_id, "file": each.file, "rows": each.rows}
-            filing.run.event("archive_expired", **told_of)
+            filing.run.event(
+                "archive_expired", table=each.table_name, archive_id=each.archive_id, file=each.file, rows=each.rows
+            )
         filing.counts["archive_files_deleted"] += 1
 
 
