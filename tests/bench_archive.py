@@ -32,7 +32,7 @@ SMALL = {"takes": list(KINDS), "keep_events": 100, "keep_runs": 10}
 
 @dataclass
 class Archiver:
-    """`events` are those of the last run."""
+    """`events` are those of the last run. What ended it is raised, as a run tells it."""
 
     database: Database
     conn: psycopg.Connection
@@ -41,9 +41,17 @@ class Archiver:
     stop: Stop = field(default_factory=Stop)
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list[tuple[str, dict[str, object]]])
 
+    def outcome(self, **options: Any) -> Archived:
+        """Also of one that was ended."""
+        with self.run() as run:
+            return archiving.archive(run, self.options(**options))
+
     def __call__(self, *, dry_run: bool = False, now: datetime | None = None, **options: Any) -> Archived:
         with self.run(dry_run=dry_run, now=now) as run:
-            return archiving.archive(run, self.options(**options))
+            done = archiving.archive(run, self.options(**options))
+        if done.error is not None:
+            raise done.error
+        return done
 
     def options(self, **options: Any) -> Options:
         table = read_archive({"directory": str(self.directory), **self.settings})
@@ -142,6 +150,11 @@ SEED = (
         ('y', 'open', 'warning', 'Y', now() - interval '120 days', now(), 60, NULL)""",
     """INSERT INTO ops.incident_events (incident_id, at, event)
     SELECT incident_id, now() - interval '101 days', 'told' FROM ops.incidents CROSS JOIN generate_series(1, 3)""",
+    """INSERT INTO queue.attempts (task_id, fence, type, user_id, attempt, host, worker, due_at, claimed_at,
+        finished_at, outcome, result)
+    SELECT n, nextval('queue.fences'), 'crawl', 'ü', 1, 'h', 'h/1', '-infinity', now() - interval '21 days',
+        now() - CASE WHEN n < 4 THEN 20 ELSE 13 END * interval '1 day', 'succeeded', '{"at": 1.50}'
+    FROM generate_series(1, 5) AS n""",
     """INSERT INTO dev.projects (node_id, github_id, full_name, is_private, is_fork, is_archived, stars,
         created_on_github_at) VALUES ('R_1', 1, 'octo/cat', false, false, false, 0, now())""",
     """INSERT INTO dev.payloads (node_id, part, project_id, payload, fetched_at)

@@ -22,6 +22,7 @@ from jobctl.redact import Redactor
 from jobctl.runtime.outcome import Outcome
 from jobctl.runtime.stop import Stop
 from jobctl.settings import Settings
+from jobctl.settings_archive import read_archive
 from jobctl.settings_queue import read_queue
 
 HOUR = timedelta(hours=1)
@@ -153,6 +154,7 @@ class RetryFailed:
     database: Database
     conn: psycopg.Connection
     queue: Mapping[str, object] = field(default_factory=dict[str, object])
+    archive: Mapping[str, object] = field(default_factory=dict[str, object])
     stop: Stop = field(default_factory=Stop)
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list[tuple[str, dict[str, object]]])
     on_event: dict[str, Callable[[], None]] = field(default_factory=dict[str, Callable[[], None]])
@@ -161,7 +163,12 @@ class RetryFailed:
     def __call__(self, *, dry_run: bool = False, seed: int = 0, **options: Any) -> Outcome:
         self.events.clear()
         self.verdicts.clear()
-        settings = Settings(data_dir=Path("/nonexistent"), embed_model_version="m2", queue=read_queue(self.queue))
+        settings = Settings(
+            data_dir=Path("/nonexistent"),
+            embed_model_version="m2",
+            queue=read_queue(self.queue),
+            archive=read_archive(self.archive),
+        )
         asked = Options(settings, Redactor(()), ends_at=clock.monotonic() + 60, draw=random.Random(seed).random)
         with guarded(
             self.database,

@@ -2,19 +2,21 @@
 
 [archive]
 directory = "/srv/jobctl/archive"      # else `archive` in the data directory
-takes = ["events", "runs", "loads", "rejects", "incidents", "payloads"]
+takes = ["events", "runs", "loads", "rejects", "incidents", "attempts", "payloads"]
 keep_events = 10_000                   # of each job
 keep_runs = 1_000                      # of each job and scope
 keep_slots_days = 15                   # the runs of later slots stay, however many they are
 loads_days = 90                        # and always the last of each branch
 rejects_days = 90                      # after they were resolved
 incidents_days = 90                    # what was told of an incident, after it was resolved
+attempts_days = 14                     # the tries of tasks that are gone, after their end
 restored_days = 30                     # restored rows stay so long
+files_days = 730                       # files are deleted so long after they were written; without it, never
 
 Each kind of rows has one owner. `payloads`, which `takes` does not name by default, is what GitHub answered, older than
 payload_days of [sync]: where it is not named `jobctl sync` deletes it, and so it does with its own events that are
-older than events_days where `events` is not named. Finished tasks and their tries are deleted by `jobctl retry-failed`
-alone.
+older than events_days where `events` is not named. Finished tasks are deleted by `jobctl retry-failed`, and so are
+their tries with them where `attempts` is not named.
 """
 
 from pathlib import Path
@@ -25,8 +27,8 @@ from pydantic import BeforeValidator, Field
 from jobctl.did_you_mean import did_you_mean
 from jobctl.settings_table import Table, read_table
 
-Kind = Literal["events", "runs", "loads", "rejects", "incidents", "payloads"]
-KINDS: Final[tuple[Kind, ...]] = ("events", "runs", "loads", "rejects", "incidents", "payloads")
+Kind = Literal["events", "runs", "loads", "rejects", "incidents", "attempts", "payloads"]
+KINDS: Final[tuple[Kind, ...]] = ("events", "runs", "loads", "rejects", "incidents", "attempts", "payloads")
 BY_DEFAULT: Final[tuple[Kind, ...]] = KINDS[:-1]
 Days = Annotated[int, Field(ge=1, le=36_500)]
 
@@ -60,7 +62,9 @@ class ArchiveSettings(Table):
     loads_days: Days = 90
     rejects_days: Days = 90
     incidents_days: Days = 90
+    attempts_days: Days = 14
     restored_days: Days = 30
+    files_days: Days | None = None
 
 
 def read_archive(value: object) -> ArchiveSettings:

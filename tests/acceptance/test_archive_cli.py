@@ -31,6 +31,7 @@ class Archive:
         self.environment = runner.environment() | {
             "JOBCTL_CONFIG": str(runner.directory / "jobctl.toml"),
             "COLUMNS": "140",
+            "PYTHONDONTWRITEBYTECODE": "1",  # on the full disk it would be cut short, and stay so
             "TORTURE_TOKEN": self.token,
         }
         del self.environment["JOBCTL_LOG_FILE"]
@@ -94,13 +95,16 @@ def test_an_operator_archives_looks_verifies_and_gets_rows_back(base: Base, arch
     assert base.one("SELECT count(*) FROM ops.sync_events WHERE job = 'sync'") == 250
 
     told = archive("run", "-v").stdout.decode()
-    assert "ops.sync_events: 150 rows" in told and "in 5 files" in told
+    assert "ops.sync_events: 150 rows" in told and "in 6 files" in told
     assert archive("run").stdout == b""
     shown = archive("list").stdout.decode()
     assert "ops.sync_events" in shown and "complete" in shown and f"{archive.directory}" in shown
     one = next(each for each in archive.json("list")["items"] if each["table"] == "ops.sync_events")
-    assert archive.json("list", "--table", "ops.sync_events", "--limit", "1")["next"] == one["archive_id"]
-    assert b"5 of 5 archives are whole" in archive("verify").stdout
+    assert archive.json("list", "--table", "ops.sync_events", "--limit", "1") == {"items": [one], "next": None}
+    page, newest = archive("list", "--limit", "1"), archive.json("list", "--limit", "1")
+    assert page.stderr == f"More: --before {newest['next']}\n".encode()
+    assert len(archive.json("list", "--before", str(newest["next"]))["items"]) == 5
+    assert b"6 of 6 archives are whole" in archive("verify").stdout
 
     number = str(one["archive_id"])
     assert archive.json("restore", number, "--dry-run")["restored"] == 150
@@ -125,8 +129,20 @@ def test_an_operator_archives_looks_verifies_and_gets_rows_back(base: Base, arch
     assert b"is missing" in archive("verify", code=1).stdout
     assert b"only copy of 150 rows" in archive("forget", number, code=2).stderr
     archive("forget", number, "--yes")
-    assert b"4 of 4" in archive("verify").stdout
+    assert b"5 of 5" in archive("verify").stdout
     assert b"there is no archive" in archive("restore", number, code=2).stderr
+    assert b"there is no file /nowhere/x.ndjson.gz" in archive("restore", "/nowhere/x.ndjson.gz", code=2).stderr
+    old = archive.json("list")["items"][-1]
+    base.conn.execute(
+        "UPDATE ops.archives SET written_at = now() - interval '8 days' WHERE archive_id = %s", (old["archive_id"],)
+    )
+    config = archive.runner.directory / "jobctl.toml"
+    config.write_text(TOML + "files_days = 7\n")
+    assert "old files deleted: 1" in archive("run", "--dry-run", "-v").stdout.decode() and Path(old["file"]).exists()
+    assert "old files deleted: 1" in archive("run", "-v").stdout.decode()
+    assert old not in archive.json("list")["items"] and not [*archive.directory.glob(f"*.{old['archive_id']}.*")]
+    assert old["archive_id"] not in {row[0] for row in base.all("SELECT archive_id FROM ops.archives")}
+    config.write_text(TOML)
     base.conn.execute("UPDATE ops.archives SET host = 'elsewhere', directory = '/nowhere'")
     assert archive.json("verify")["items"][0]["verdict"] == "elsewhere"
     other = str(archive.json("list")["items"][0]["archive_id"])

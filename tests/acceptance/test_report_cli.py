@@ -111,6 +111,14 @@ def told_on_the_page() -> set[str]:
     return set(re.findall(r"`([a-z0-9_]+)`", page + archive))
 
 
+def way_of(post: Post, directory: Path, more: str = "") -> dict[str, str]:
+    """The settings by which mails leave."""
+    config = directory / "jobctl.toml"
+    config.write_text(f'[mail]\nstarttls = "required"\n{more}')
+    url = f"smtp://{USER}:{PASSWORD}@localhost:{post.port}"
+    return {"SMTP_URL": url, "SSL_CERT_FILE": str(directory / "localhost.pem"), "JOBCTL_CONFIG": str(config)}
+
+
 def keys_of(value: Any) -> set[str]:
     if isinstance(value, dict):
         own: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
@@ -141,10 +149,12 @@ def test_a_lead_looks_at_the_week_in_every_form_and_nothing_is_written(
     told = jobctl("--dry-run", "-v").stdout
     assert "to: ann@example.org" in told and "subject: Week" in told and "attachments" in told
 
+    twice = json.loads(jobctl("--dry-run", "--json", "--to", "ann@example.org", "--to", "Ann@Example.ORG").stdout)
+    assert twice["recipients"] == ["ann@example.org"] and twice["counts"]["recipients"] == 1
     for words, said in (
         (("--week", "2026-W54"), "write it as 2026-W47"),
         (("--week", "2999-W01"), "still to come"),
-        (("--to", "nobody"), "no e-mail address"),
+        (("--to", "nobody"), "no e-mail address (it has a name, an @ and a domain)"),
         (("--text", "--preview"), "would stand on stdout together"),
     ):
         assert said in jobctl(*words, code=2).stderr
@@ -157,13 +167,8 @@ def test_a_week_is_mailed_once_to_everybody_and_one_bad_address_holds_nobody_bac
     jobctl: Command, conn: psycopg.Connection, post: Post, tmp_path: Path
 ) -> None:
     """With the server's own eyes: what arrived, whole, encrypted, and once."""
-    way = {
-        "SMTP_URL": f"smtp://{USER}:{PASSWORD}@localhost:{post.port}",
-        "SSL_CERT_FILE": str(tmp_path / "localhost.pem"),
-        "JOBCTL_CONFIG": str(tmp_path / "jobctl.toml"),
-        "REPORT_EMAILS": "ann@example.org,gone@example.org,bob@example.org",
-    }
-    (tmp_path / "jobctl.toml").write_text('[mail]\nstarttls = "required"\n')
+    everybody = "ann@example.org,gone@example.org,bob@example.org"
+    way = {**way_of(post, tmp_path), "REPORT_EMAILS": everybody}
     dry = json.loads(jobctl("--dry-run", "--json", **way).stdout)
     assert dry["counts"]["mails"] == 3 and not post.mails and rows(conn, "TABLE ops.report_mails") == []
 
@@ -212,11 +217,30 @@ def test_without_a_way_the_mails_wait_and_the_rest_of_the_run_is_done(
     [(counts,)] = rows(conn, "SELECT counts FROM ops.job_history WHERE job = 'report'")
     assert counts["mails"] == 2 and "archived" in counts and "health_checked" in counts
     assert "EMAIL_FROM" in jobctl("--to", "eve@example.org", code=78, EMAIL_FROM="").stderr
-    way = {
-        "SMTP_URL": f"smtp://{USER}:{PASSWORD}@localhost:{post.port}",
-        "SSL_CERT_FILE": str(tmp_path / "localhost.pem"),
-        "JOBCTL_CONFIG": str(tmp_path / "jobctl.toml"),
-    }
-    (tmp_path / "jobctl.toml").write_text('[mail]\nstarttls = "required"\n')
+    way = way_of(post, tmp_path)
     sent = json.loads(jobctl("--json", **way).stdout)
     assert sent["counts"]["mails"] == 0 and sent["counts"]["mails_sent"] == 2 == len(post.mails)
+
+
+@pytest.mark.usefixtures("week")
+def test_what_is_locked_is_told_as_not_read_and_the_rest_goes_out(
+    jobctl: Command, conn: psycopg.Connection, post: Post, tmp_path: Path
+) -> None:
+    """A migration that holds a table on Monday at nine costs one section, and not the mail."""
+    way = way_of(post, tmp_path, "[archive]\ntakes = []\n")
+    with conn.transaction():
+        conn.execute("LOCK TABLE queue.attempts IN ACCESS EXCLUSIVE MODE")
+        look = jobctl("--text", code=3)
+        assert "The queue could not be read" in " ".join(look.stdout.split())
+        assert look.stderr.startswith("jobctl report: completed, but degraded: The queue could not be read: ")
+        report = json.loads(jobctl("--json", code=3, **way).stdout)
+    assert (report["status"], report["degraded"]) == ("completed", True)
+    assert report["report"]["queue"] is None and set(report["report"]["unread"]) == {"queue"}
+    assert keys_of({name: report[name] for name in ("report", "letter", "counts")}) - told_on_the_page() == set()
+    assert len(post.mails) == 2
+    for _, mail in post.mails:
+        for part in mail.get_body(("html",)), mail.get_body(("plain",)):
+            assert part is not None
+            said = " ".join(part.get_content().split())
+            assert "The queue could not be read: PostgreSQL error 55P03: canceling" in said and "12,750 USD" in said
+    assert rows(conn, "SELECT count(*) FROM ops.sync_events WHERE event = 'report_part_unread'") == [(1,)]

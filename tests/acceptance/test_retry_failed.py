@@ -70,7 +70,6 @@ PUT_RIGHT = {
     "failures_last_hour": 15,
     "alerts": 1,
     "pruned": 1,
-    "pruned_attempts": 2,
     "drained": 3,
 }
 

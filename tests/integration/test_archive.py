@@ -12,6 +12,7 @@ import pytest
 from psycopg import sql
 
 from bench_archive import SMALL, Archiver, add_run, as_text, seed
+from bench_retry import DAY, Queue, RetryFailed
 from jobctl.archives import checking, files, store
 from jobctl.archives.failures import ArchiveError
 from jobctl.archives.lines import columns_of, type_of
@@ -23,7 +24,7 @@ from jobctl.db.connection import Database
 from jobctl.errors import Interrupted, LockLost
 from jobctl.jobs.report.filing import Filing
 
-OTHERS = {"archived_loads": 3, "archived_rejects": 3, "archived_incidents": 3, "archived_payloads": 3}
+OTHERS = {f"archived_{kind}": 3 for kind in ("loads", "rejects", "incidents", "attempts", "payloads")}
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_what_is_past_goes_into_files_and_comes_back_to_the_byte(archiver: Archi
     assert done == foreseen and not done.notes
     expected = {"archived_events": 150, "archived_runs": 20, **OTHERS}
     assert rows_counted(done.counts) == {"archived": sum(expected.values()), **expected}
-    assert done.counts["archive_files"] == 4 + 5
+    assert done.counts["archive_files"] == 4 + 6
     assert archiver.table_rows() + archiver.file_rows() == before
     archives = archiver.archives()
     assert {each.state for each in archives} == {"complete"}
@@ -418,6 +419,73 @@ def test_a_row_whose_place_is_taken_stays_and_is_named(archiver: Archiver) -> No
     assert (done.restored, done.unchanged, done.conflicts, done.keys) == (2, 0, 1, (str(taken),))
     row = archiver.conn.execute("SELECT event FROM ops.incident_events WHERE event_id = %s", (taken,)).fetchone()
     assert row == ("other",)
+
+
+def test_the_tries_of_a_task_stay_with_it_and_go_into_files_when_it_is_gone(
+    archiver: Archiver, database: Database
+) -> None:
+    """The hourly retry-failed deletes the task alone; taken out of `takes`, its tries go with it."""
+    queue, retry = Queue(archiver.conn), RetryFailed(database, archiver.conn)
+    old = queue.task(state="succeeded", ago=15 * DAY, outcomes=("failed", "succeeded"))
+    kept = queue.failed(ago=89 * DAY)
+    before = archiver.table_rows()
+    assert archiver().counts["archived_attempts"] == 0
+    done = retry()
+    assert (done.counts["pruned"], done.counts["pruned_attempts"]) == (1, 0)
+    queue.assert_books_are_in_order()
+    assert archiver().counts["archived_attempts"] == 2 and archiver.table_rows() + archiver.file_rows() == before
+    assert queue.value("SELECT count(*) FROM queue.attempts WHERE task_id = %(id)s", {"id": kept}) == 5
+    [archive] = archiver.archives()
+    assert archive.first_key is not None and archive.first_key["task_id"] == old
+    assert put_back(archiver, archive).restored == 2
+    retry()
+    assert archiver.table_rows() == before and archiver().counts["archived"] == 0
+    queue.assert_books_are_in_order()
+
+    queue.task(state="succeeded", ago=15 * DAY, outcomes=("succeeded",))
+    alone = RetryFailed(database, archiver.conn, archive={"takes": ["events"]})
+    assert alone(dry_run=True).counts["pruned_attempts"] == alone().counts["pruned_attempts"] == 1
+
+
+def test_files_past_their_time_are_deleted_with_their_rows_and_nothing_else(archiver: Archiver) -> None:
+    """Only this host's own, and none whose rows are back for a while."""
+    seed(archiver.conn, events=300, runs=0)
+    archiver.settings = {**SMALL, "takes": ["events", "loads", "rejects"]}
+    archiver(file_rows=100)
+    old, restored, elsewhere, young = archiver.archives()
+    put_back(archiver, restored)
+    archiver.conn.execute(
+        "UPDATE ops.archives SET written_at = now() - interval '800 days' WHERE archive_id <> %s", (young.archive_id,)
+    )
+    archiver.conn.execute("UPDATE ops.archives SET host = 'vm9' WHERE archive_id = %s", (elsewhere.archive_id,))
+    assert archiver().counts["archive_files_deleted"] == 0 and len(archiver.archives()) == 4, "never, unless it is said"
+    archiver.settings = {**archiver.settings, "files_days": 730}
+    files_before, rows_before = archiver.files(), archiver.table_rows()
+    foreseen = archiver(dry_run=True)
+    assert foreseen.counts["archive_files_deleted"] == 1 and archiver.files() == files_before
+    assert archiver() == foreseen
+    assert [(event, fields["archive_id"]) for event, fields in archiver.events] == [("archive_expired", old.archive_id)]
+    assert [each.archive_id for each in archiver.archives()] == [
+        each.archive_id for each in (restored, elsewhere, young)
+    ]
+    gone = {old.path.name, files.manifest_path(old.path).name}
+    assert archiver.files() == [name for name in files_before if name not in gone]
+    assert archiver.table_rows() == rows_before and archiver().counts["archive_files_deleted"] == 0
+
+
+def test_what_was_done_before_an_error_is_counted(archiver: Archiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    seed(archiver.conn)
+    begin = Filing.begin
+
+    def full(self: Filing, source: Source) -> int | None:
+        if source.kind == "loads":
+            raise ArchiveError("no room")
+        return begin(self, source)
+
+    monkeypatch.setattr(Filing, "begin", full)
+    done = archiver.outcome()
+    assert isinstance(done.error, ArchiveError) and done.counts["archived"] == 150 + 20 == len(archiver.file_rows())
+    assert done.counts["archive_files"] == 2
 
 
 def test_a_directory_that_cannot_be_written_to_ends_it_and_nothing_is_deleted(archiver: Archiver) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from bench_archive import SMALL, Archiver, seed
+from bench_archive import SEED, SMALL, Archiver, seed
 from jobctl.archives import checking, store
 from jobctl.archives.restoring import restore
 from jobctl.archives.rows import Table
@@ -111,3 +111,28 @@ def back(archiver: Archiver, conn: psycopg.Connection) -> None:
     for each in archiver.archives():
         restore(archiver.database, conn, each.path, each, begin=lambda: None, dry_run=False)
     conn.execute("DELETE FROM ops.archives")
+
+
+@pytest.mark.slow
+def test_a_death_while_old_files_are_deleted_leaves_no_rest(
+    database: Database, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    seed(conn, events=0, runs=18)
+    dies_at, died, met = 0, True, set[str]()
+    while died:
+        dies_at += 1
+        archiver = Archiver(database, conn, tmp_path / str(dies_at), {**SMALL, "takes": ["runs"]})
+        archiver(file_rows=4)
+        kept = archiver.table_rows()
+        conn.execute("UPDATE ops.archives SET written_at = now() - interval '3 days'")
+        archiver.settings = {**archiver.settings, "files_days": 2}
+        died = died_of(archiver, dies_at, met)
+        archiver()
+        assert not archiver.files() and not archiver.archives() and not store.unsettled(conn), (
+            f"left at point {dies_at}"
+        )
+        assert archiver.table_rows() == kept
+        conn.execute("TRUNCATE ops.job_history")
+        conn.execute(SEED[1].encode(), {"runs": 18})
+    print(f"{dies_at} points, of {len(met)} kinds")
+    assert {"before unlink", "after unlink", "before commit", "after commit"} <= met

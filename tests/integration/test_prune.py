@@ -55,6 +55,14 @@ def test_finished_tasks_go_after_two_weeks_and_failed_ones_after_three_months(qu
     queue.assert_books_are_in_order()
 
 
+def test_tries_that_are_the_archives_stay(queue: Queue) -> None:
+    queue.task(state="succeeded", ago=15 * DAY, outcomes=("failed", "succeeded"))
+    window = prune.prune(queue.conn, cutoffs(), after=0, size=10, tries_stay=True)
+    assert (window.tasks, window.tries) == (1, 0)
+    assert queue.value("SELECT count(*) FROM queue.attempts") == 2
+    queue.assert_books_are_in_order()
+
+
 def test_only_some_types(queue: Queue) -> None:
     mail = queue.task(type="mail", state="succeeded", ago=15 * DAY)
     crawl = queue.task(state="succeeded", ago=15 * DAY)
@@ -100,7 +108,14 @@ def test_a_window_is_read_by_the_keys_of_both_tables_at_any_size(queue: Queue) -
         " FROM queue.tasks"
     )
     queue.conn.execute("ANALYZE queue.tasks, queue.attempts")
-    parameters = {**cutoffs()._asdict(), "after": 30_000, "last": 32_000, "size": 2_000, "types": None}
+    parameters = {
+        **cutoffs()._asdict(),
+        "after": 30_000,
+        "last": 32_000,
+        "size": 2_000,
+        "types": None,
+        "tries_stay": False,
+    }
     for question in (prune.WINDOW, prune.PRUNE):
         plan = queue.conn.execute(b"EXPLAIN " + question.encode(), parameters).fetchall()
         text = "\n".join(line for (line,) in plan)

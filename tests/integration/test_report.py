@@ -1,6 +1,7 @@
 """What a week's report reads: rows as the other jobs leave them, and what it makes of them."""
 
-import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -8,18 +9,22 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
-from bench_guarded import identity
+from bench_guarded import guarded
 from bench_metrics import Metrics, Repositories
 from bench_report import DAY, NOW, WEEK, keep_hour, keep_run
-from jobctl.db.connection import Database
+from jobctl.db.connection import Database, Limits
+from jobctl.db.sqlstate import translated
+from jobctl.errors import DatabaseUnavailable, DataError
 from jobctl.jobs.report import job
 from jobctl.jobs.report.gathering import gather
+from jobctl.jobs.report.gathering_engineering import Engineering
+from jobctl.jobs.report.reading import Reading
 from jobctl.redact import Redactor
 from jobctl.reports.model import Report
 from jobctl.reports.week import Week
 from jobctl.runtime.outcome import Outcome
-from jobctl.runtime.run import Run
 from jobctl.runtime.stop import Stop
 from jobctl.settings import Settings
 
@@ -33,7 +38,9 @@ def made(conn: psycopg.Connection) -> Repositories:
 
 
 def of_week(conn: psycopg.Connection, week: Week = WEEK, **changes: Any) -> Report:
-    return gather(conn, SETTINGS.model_copy(update=changes), week, NOW).report
+    reading = Reading(conn, Redactor(()), Stop())
+    with conn.transaction():
+        return gather(conn, SETTINGS.model_copy(update=changes), week, NOW, reading).report
 
 
 def test_an_empty_database_is_told_as_not_known(conn: psycopg.Connection) -> None:
@@ -208,23 +215,10 @@ def test_of_a_past_week_it_does_not_tell_what_is_true_only_now(conn: psycopg.Con
 # The job -------------------------------------------------------------------------------------------------------------
 
 
-def _unheard(level: str, event: str, fields: dict[str, object]) -> None:
-    """Events of the run."""
-
-
-def run_job(database: Database, *, dry_run: bool = True, **options: Any) -> Outcome:
-    run = Run(
-        identity=identity("report")._replace(run_id=uuid.uuid4()),
-        scope="",
-        database=database,
-        stop=Stop(),
-        grant=None,
-        dry_run=dry_run,
-        now=NOW,
-        record_event=_unheard,
-    )
+def run_job(database: Database, conn: psycopg.Connection, *, dry_run: bool = True, **options: Any) -> Outcome:
     settings = SETTINGS.model_copy(update={"email_from": "reports@example.org", "data_dir": Path("/tmp")})
-    return job.report(run, job.Options(settings, Redactor(()), WEEK, **options))
+    with guarded(database, conn, "report", dry_run=dry_run, now=NOW) as run:
+        return job.report(run, job.Options(settings, Redactor(()), WEEK, **options))
 
 
 def test_a_look_reads_and_shows_and_draws_only_what_is_asked_for(database: Database, conn: psycopg.Connection) -> None:
@@ -234,17 +228,144 @@ def test_a_look_reads_and_shows_and_draws_only_what_is_asked_for(database: Datab
     def show(made: job.Made) -> None:
         shown.append(made.text())
 
-    outcome = run_job(database, is_look=True, show=show)
+    outcome = run_job(database, conn, is_look=True, show=show)
     assert "12,750 USD" in shown[0]
     assert outcome.evidence is not None and set(outcome.evidence) == {"report"}
 
 
 def test_a_dry_run_makes_the_whole_letter_and_tells_its_sizes(database: Database, conn: psycopg.Connection) -> None:
     keep_hour(conn, WEEK.end - HOUR)
-    outcome = run_job(database, recipients=("ann@example.org",))
+    outcome = run_job(database, conn, recipients=("ann@example.org",))
     assert outcome.evidence is not None
     letter: Any = outcome.evidence["letter"]
     assert letter["subject"].startswith("Week 47: ") and letter["html"] > 5_000 and letter["text"] > 500
     assert outcome.counts["recipients"] == 1 and not outcome.notes
-    assert "REPORT_EMAILS" in run_job(database).notes[0]
+    assert "REPORT_EMAILS" in run_job(database, conn).notes[0]
     assert replace(of_week(conn), made_at=NOW).as_json() == outcome.evidence["report"]
+
+
+# What cannot be read --------------------------------------------------------------------------------------------------
+
+BRIEF = Limits(lock_ms=50)
+
+
+@contextmanager
+def held(database: Database, table: str) -> Generator[None, None, None]:
+    """By another session, as a migration does it: whoever asks for it waits until its limit."""
+    with database.connect() as other, other.transaction():
+        other.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(*table.split("."))))
+        yield
+
+
+@pytest.mark.parametrize(
+    ("table", "parts"),
+    [
+        ("dev.metric_hours", {"figures", "trend", "paces", "bugs"}),
+        ("dev.project_days", {"projects"}),
+        ("dev.pulls", {"pulls"}),
+        ("ops.job_history", {"branches", "jobs"}),
+        ("branch.loads", {"branches"}),
+        ("queue.attempts", {"queue"}),
+        ("core.embeddings", {"embeddings"}),
+        ("ops.slots", {"jobs"}),
+        ("ops.incidents", {"incidents"}),
+    ],
+)
+def test_a_part_that_cannot_be_read_keeps_no_other_from_being_told(
+    database: Database, conn: psycopg.Connection, table: str, parts: set[str]
+) -> None:
+    conn.execute("SET lock_timeout TO '50ms'")
+    with held(database, table):
+        found = of_week(conn)
+    assert set(found.unread) == parts
+    assert all("canceling statement due to lock timeout" in why for why in found.unread.values())
+    assert not of_week(conn).unread
+
+
+def test_the_others_are_read_in_the_snapshot_of_the_first(
+    database: Database, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck_pulls = Engineering.stuck_pulls
+
+    def beside(self: Engineering, stuck_days: int, *, limit: int) -> Any:
+        keep_run(conn, "work", WEEK.end - HOUR)
+        return stuck_pulls(self, stuck_days, limit=limit)
+
+    monkeypatch.setattr(Engineering, "stuck_pulls", beside)
+    with held(database, "dev.metric_hours"):
+        outcome = run_job(replace(database, limits=BRIEF), conn, is_look=True)
+    assert outcome.evidence is not None
+    report: Any = outcome.evidence["report"]
+    assert "bugs" in report["unread"] and report["jobs"] == []
+    assert [each.name for each in of_week(conn).jobs] == ["work"]
+
+
+def test_the_mail_says_what_could_not_be_read_and_the_run_is_degraded(
+    database: Database, conn: psycopg.Connection
+) -> None:
+    keep_hour(conn, WEEK.end - HOUR)
+    texts: list[str] = []
+
+    def show(made: job.Made) -> None:
+        texts.append(" ".join(made.letter().text.split()))
+
+    with held(database, "queue.attempts"):
+        outcome = run_job(
+            replace(database, limits=BRIEF), conn, dry_run=False, show=show, recipients=("ann@example.org",)
+        )
+    reason = "The queue could not be read: PostgreSQL error 55P03: canceling statement due to lock timeout"
+    assert (
+        reason in texts[0] and "12,750 USD" in texts[0] and "Not all could be read: the queue. Look again" in texts[0]
+    )
+    assert outcome.degraded and outcome.notes[0].startswith("The queue could not be read")
+    assert conn.execute("SELECT count(*) FROM ops.report_mails").fetchone() == (1,)
+    assert outcome.evidence is not None
+    report: Any = outcome.evidence["report"]
+    assert report["queue"] is None and set(report["unread"]) == {"queue"}
+    with held(database, "ops.incidents"):
+        look = run_job(replace(database, limits=BRIEF), conn, is_look=True)
+    assert look.degraded and "incidents" not in look.counts and look.counts["decisions"] == 2
+
+
+def test_a_lost_connection_and_a_report_without_any_part_fail_the_run(
+    database: Database, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(self: Engineering, stuck_days: int, *, limit: int) -> Any:
+        conn.execute("SELECT pg_terminate_backend(%s)", (self._conn.info.backend_pid,))
+        return self._conn.execute("SELECT 1")
+
+    monkeypatch.setattr(Engineering, "stuck_pulls", cut)
+    with pytest.raises(DatabaseUnavailable):
+        run_job(database, conn)
+
+    with database.connect() as mine:
+        reading = Reading(mine, Redactor(()), Stop())
+        with pytest.raises(psycopg.OperationalError):
+            reading.part("queue", lambda: mine.execute("SELECT pg_terminate_backend(pg_backend_pid())"), None)
+    assert not reading.unread, "it is no part that was lost"
+
+    secret = "correct-horse-battery"
+    reading = Reading(conn, Redactor((secret,)), Stop())
+    with conn.transaction():
+        assert reading.part("queue", lambda: conn.execute("SELECT %s::text::integer", (secret,)), None) is None
+        assert "invalid input syntax" in reading.unread["queue"] and secret not in reading.unread["queue"]
+        with pytest.raises(DataError), translated():
+            reading.require_any()
+        assert reading.part("sync", lambda: 1, 0) == 1
+        reading.require_any()
+
+
+def test_runs_that_went_to_the_archive_are_told_as_missing(conn: psycopg.Connection) -> None:
+    """A job that runs once a year hides nothing of one that runs every minute."""
+    keep_run(conn, "yearly", WEEK.start - 300 * DAY)
+    keep_run(conn, "work", WEEK.end - HOUR)
+    assert of_week(conn).runs_kept_since == WEEK.start - 300 * DAY
+    conn.execute(
+        "INSERT INTO ops.archives (table_name, state, host, directory, file, sha256, first_key, last_key, first_at,"
+        " last_at, run_id, lock_key, fence)"
+        " VALUES ('ops.job_history', 'complete', 'h', '/', 'f', repeat('0', 64), '{}', '{}',"
+        " %(start)s::timestamptz - interval '9 days', %(start)s::timestamptz + interval '2 days',"
+        " gen_random_uuid(), 1, 1)",
+        {"start": WEEK.start},
+    )
+    assert of_week(conn).runs_kept_since == WEEK.start + 2 * DAY

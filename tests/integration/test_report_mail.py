@@ -430,7 +430,7 @@ def test_an_operator_sees_and_sends_again(
         ]
         code, rest = jobctl("outbox", "--after", str(page["next"]))
         assert [item["address"] for item in rest["items"]] == ["bob@example.org", "ann@example.org"]
-        assert rest["next"] is None
+        assert rest["next"] is None and len(jobctl("outbox", "--week", "2026-w47")[1]["items"]) == 4
         assert [item["address"] for item in jobctl("outbox", "--state", "failed")[1]["items"]] == ["cid@example.org"]
         server.taken.clear()
         assert jobctl("resend", WEEK)[1]["again"] == 0
@@ -442,6 +442,7 @@ def test_an_operator_sees_and_sends_again(
         assert "it is not sent again" in jobctl("resend", WEEK, "--to", "ann@example.org", "--yes")[1]["error"]
         assert "there is no mail of 2026-W47 to" in jobctl("resend", WEEK, "--to", "eve@example.org")[1]["error"]
         assert "no week" in jobctl("resend", "2026-W60")[1]["error"]
+        assert jobctl("resend", "2026-w47")[1]["week"] == WEEK
         assert "there is no mail" in jobctl("resend", "2026-W40")[1]["error"]
         assert jobctl("resend", WEEK, "--to", "BOB@example.org", "--yes")[1]["mails_sent"] == 1
         server.expect(Fault("mail", "5xx", times=9))

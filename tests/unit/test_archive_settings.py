@@ -15,9 +15,11 @@ PAGE = (Path(__file__).parents[2] / "docs/archive.md").read_text(encoding="utf-8
 
 
 def test_the_settings_on_the_page_are_read_and_their_defaults_are_the_defaults() -> None:
-    read = read_archive(tomllib.loads(PAGE.partition("```toml\n")[2].partition("```")[0])["archive"])
-    assert read.model_fields_set == set(ArchiveSettings.model_fields)
+    first, second = (each.partition("```")[0] for each in PAGE.split("```toml\n")[1:])
+    read = read_archive(tomllib.loads(first)["archive"])
+    assert read.model_fields_set | {"files_days"} == set(ArchiveSettings.model_fields)
     assert read.model_copy(update={"directory": None}) == ArchiveSettings()
+    assert read_archive(tomllib.loads(second)["archive"]).files_days == 730 and ArchiveSettings().files_days is None
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,7 @@ def test_the_settings_on_the_page_are_read_and_their_defaults_are_the_defaults()
         ({"keep_event": 5}, "did you mean keep_events?"),
         ({"keep_events": 5}, "keep_events, which is wrong: input should be greater than or equal to 100"),
         ({"takes": ["event"]}, "has 'event', which is not a kind of rows: did you mean events?"),
+        ({"files_days": 0}, "files_days, which is wrong: input should be greater than or equal to 1"),
         ({"directory": "archive"}, "directory, which is not a whole path: 'archive'"),
     ],
 )

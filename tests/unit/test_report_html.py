@@ -10,14 +10,16 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from bench_report import LINKS, PAGES, a_report
 from jobctl.reports import rendering
-from jobctl.reports.model import Some
+from jobctl.reports.model import Part, Some
 
 HERE = Path(__file__).parents[1] / "html"
+PARTS: tuple[Part, ...] = get_args(Part)
 PROGRAM = HERE / "node_modules" / ".bin" / "html-validate"
 
 
@@ -29,8 +31,10 @@ def test_the_page_is_valid_html_whatever_stands_in_it(tmp_path: Path) -> None:
         full, figures=None, trend=(), paces=(), projects=(), bugs=Some((), 0), unassigned=0, pulls=Some((), 0),
         branches=(), jobs=(), incidents=Some((), 0), embeddings=None,
     )  # fmt: skip
-    for name, report, links in (("full", full, PAGES), ("hostile", hostile, LINKS), ("nothing", nothing, LINKS)):
-        letter = rendering.letter_of(report, links, report.bugs.shown, report.pulls.shown)
+    unread = replace(nothing, unread=dict.fromkeys(PARTS, "canceling <statement> & more"))
+    told = {"full": (full, PAGES), "hostile": (hostile, LINKS), "nothing": (nothing, LINKS), "unread": (unread, LINKS)}
+    for name, (report, links) in told.items():
+        letter = rendering.letter_of(rendering.shown(report, links), report.bugs.shown, report.pulls.shown)
         (tmp_path / f"{name}.html").write_text(rendering.page_of(letter), encoding="utf-8")
     judged = subprocess.run(
         [PROGRAM, "--config", HERE / "html-validate.json", "--formatter", "json", *sorted(tmp_path.glob("*.html"))],

@@ -199,3 +199,8 @@ def test_message_ids_differ_by_week_and_recipient_only() -> None:
     made = [message.message_id_of(who, week, SENDER) for who in (ANN, other) for week in (WEEK, "2026-W48")]
     assert len(set(made)) == 4
     assert message.message_id_of(addresses.parse("ANN@Example.org"), WEEK, SENDER) == made[0]
+
+
+def test_an_address_that_is_written_twice_is_one_recipient() -> None:
+    given = ("Ann@Example.org", "ann@example.org", "ann@ex\u00e4mple.org", "ann@xn--exmple-cua.org", "no address")
+    assert addresses.distinct(given) == ("Ann@Example.org", "ann@ex\u00e4mple.org", "no address")

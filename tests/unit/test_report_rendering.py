@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bench_report import LINKS, PAGES, a_report, projects
+from bench_report import LINKS, PAGES, a_report, incident, projects
 from jobctl.errors import ConfigurationError
 from jobctl.reports import charts, palette, rendering, tables, text_parts, views
 from jobctl.reports.letter import Letter
@@ -104,15 +104,15 @@ class Page(HTMLParser):
 
 def html_of(report: Report, links: Any = LINKS) -> str:
     """Without the pictures, which take long."""
-    view = views.view_of(report, links, charts.all_charts(report))
-    source = rendering._filled(rendering._environment(None), rendering.PAGE, rendering._values(report, view))
+    values = rendering._values(rendering.shown(report, links))
+    source = rendering._filled(rendering._environment(None), rendering.PAGE, values)
     return rendering._page(source, None)
 
 
 @pytest.fixture(scope="module")
 def letter() -> Letter:
     report = a_report()
-    return rendering.letter_of(report, PAGES, report.bugs.shown, report.pulls.shown)
+    return rendering.letter_of(rendering.shown(report, PAGES), report.bugs.shown, report.pulls.shown)
 
 
 def test_page_and_text_say_the_same_numbers(letter: Letter) -> None:
@@ -193,7 +193,7 @@ def test_a_hostile_word_in_every_field_stays_a_word(payload: str) -> None:
         if name in ("href", "src"):
             assert value.startswith(("https://github.com/", "cid:")), value
     report = a_report(payload)
-    text = rendering.text_of(report, LINKS)
+    text = rendering.text_of(rendering.shown(report, LINKS))
     assert "\x00" not in text
     view = views.view_of(report, LINKS, {})
     assert "\n" not in view.subject and "\r" not in view.subject
@@ -223,7 +223,7 @@ def test_nothing_known_is_said_and_never_shown_as_zero() -> None:
         jobs=(), incidents=Some((), 0), embeddings=None,
         queue=replace(a_report().queue, tries=0, succeeded=0, failed=0, due=None, failed_tasks=None),
     )  # fmt: skip
-    made = rendering.letter_of(report, LINKS, (), ())
+    made = rendering.letter_of(rendering.shown(report, LINKS), (), ())
     assert made.images == () and made.attachments == ()
     for said in (
         "not known",
@@ -239,9 +239,20 @@ def test_nothing_known_is_said_and_never_shown_as_zero() -> None:
             replace(each, band="unknown", score=None, band_before=None, score_before=None) for each in projects()
         )
     )
-    assert "not known" in rendering.text_of(first, LINKS) and "Nothing was kept a week before" in rendering.text_of(
-        first, LINKS
-    )
+    text = rendering.text_of(rendering.shown(first, LINKS))
+    assert "not known" in text and "Nothing was kept a week before" in text
+
+
+def test_of_more_incidents_than_are_known_the_time_is_that_of_the_known_ones() -> None:
+    known = tuple(incident(nth) for nth in range(3))
+    labels = [
+        fact.label
+        for total in (3, 70)
+        for section in rendering.shown(a_report(incidents=Some(known, total)), LINKS).view.sections
+        if section.title == "Incidents"
+        for fact in section.facts
+    ]
+    assert labels == ["Open in this week", "Together", "Open in this week", "The first 3 together"]
 
 
 def test_a_thousand_projects_fit_into_a_mail() -> None:
@@ -249,7 +260,7 @@ def test_a_thousand_projects_fit_into_a_mail() -> None:
         replace(each, name=f"octo/project-{nth}-{at}") for nth, each in enumerate(projects()) for at in range(25)
     )
     report = a_report(projects=many)
-    made = rendering.letter_of(report, PAGES, report.bugs.shown * 10, report.pulls.shown * 10)
+    made = rendering.letter_of(rendering.shown(report, PAGES), report.bugs.shown * 10, report.pulls.shown * 10)
     size = (
         len(made.html.encode()) + len(made.text.encode()) + sum(len(each.content) * 4 / 3 for each in made.attachments)
     )
@@ -264,7 +275,7 @@ def test_a_thousand_projects_fit_into_a_mail() -> None:
 
 def test_a_teams_own_template_stands_in_for_the_built_in_one(tmp_path: Path) -> None:
     (tmp_path / "report.txt.j2").write_text("Hello, {{ view.subject }}\n")
-    made = rendering.text_of(a_report(), LINKS, templates=tmp_path)
+    made = rendering.text_of(rendering.shown(a_report(), LINKS), templates=tmp_path)
     assert made == "Hello, Week 47: 4 critical bugs are nobody's\n"
 
 
@@ -281,10 +292,10 @@ def test_a_fault_in_it_is_one_of_configuration(tmp_path: Path, name: str, text: 
     (tmp_path / name).write_text(text)
     report = a_report(figures=None, trend=(), paces=(), projects=(), jobs=())
     with pytest.raises(ConfigurationError, match=said) as raised:
-        rendering.letter_of(report, LINKS, (), (), templates=tmp_path)
+        rendering.letter_of(rendering.shown(report, LINKS), (), (), templates=tmp_path)
     assert "templates" in raised.value.hint
     with pytest.raises(ConfigurationError, match="is no directory"):
-        rendering.text_of(report, LINKS, templates=tmp_path / "nowhere")
+        rendering.text_of(rendering.shown(report, LINKS), templates=tmp_path / "nowhere")
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

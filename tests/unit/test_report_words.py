@@ -145,3 +145,10 @@ def test_a_week_without_anything_wrong_asks_for_nothing() -> None:
     )
     assert decisions.decisions(calm) == []
     assert WEEK.name == "2026-W47"
+
+
+def test_a_projects_name_is_never_written_with_a_capital_that_it_has_not() -> None:
+    """The fact begins a sentence of the page, too."""
+    calm = figures(risk=Risk(100.0, 1, 100.0))
+    sunk = a_report(unassigned=0, figures=calm, projects=(project_of("octo/cat", "critical", "healthy"),))
+    assert decisions.headline(sunk) == "health of octo/cat became critical"

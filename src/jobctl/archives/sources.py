@@ -1,9 +1,9 @@
 """The tables that are archived: by which key a row is known, in which order rows stand in a file, and which are past.
 
 What is open never is: a run that goes on, one that an open incident or a slot of the last days speaks of, the last load
-of a branch, a reject that is not resolved, an incident that is not over. Runs stay by number, of each job and scope;
-events by number, of each job, and go with their run. The bounds are values, found once at the start (`bounds`), so that
-what a run deletes does not move them.
+of a branch, a reject that is not resolved, an incident that is not over, the tries of a task that is there. Runs stay
+by number, of each job and scope; events by number, of each job, and go with their run. The bounds are values, found
+once at the start (`bounds`), so that what a run deletes does not move them.
 """
 
 from collections.abc import Mapping
@@ -52,6 +52,11 @@ REJECTS: Final = "t.resolved_at < %(rejects_before)s"
 INCIDENTS: Final = """
 EXISTS (SELECT FROM ops.incidents AS i WHERE i.incident_id = t.incident_id AND i.resolved_at < %(incidents_before)s)
 """
+# `jobctl retry-failed` deletes a task that is past and leaves its tries to this, so that its counters add up with them
+# for as long as it is there.
+ATTEMPTS: Final = """
+t.finished_at < %(attempts_before)s AND NOT EXISTS (SELECT FROM queue.tasks AS k WHERE k.task_id = t.task_id)
+"""
 PAYLOADS: Final = "t.fetched_at < %(payloads_before)s"
 
 # Events before their runs.
@@ -61,6 +66,7 @@ SOURCES: Final = (
     Source("loads", "branch.loads", ("load_id",), ("load_id",), "loaded_at", LOADS),
     Source("rejects", "branch.rejects", ("reject_id",), ("reject_id",), "rejected_at", REJECTS),
     Source("incidents", "ops.incident_events", ("event_id",), ("event_id",), "at", INCIDENTS),
+    Source("attempts", "queue.attempts", ("task_id", "fence"), ("task_id", "fence"), "finished_at", ATTEMPTS),
     Source("payloads", "dev.payloads", ("node_id", "part"), ("fetched_at", "node_id", "part"), "fetched_at", PAYLOADS),
 )
 
@@ -120,5 +126,6 @@ def bounds(
         "loads_before": now - timedelta(days=settings.loads_days),
         "rejects_before": now - timedelta(days=settings.rejects_days),
         "incidents_before": now - timedelta(days=settings.incidents_days),
+        "attempts_before": now - timedelta(days=settings.attempts_days),
         "payloads_before": now - timedelta(days=payload_days),
     }

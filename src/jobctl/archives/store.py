@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from jobctl.archives.files import Written
@@ -98,6 +98,33 @@ def unsettled(conn: psycopg.Connection) -> list[Archive]:
         return cursor.execute(UNSETTLED).fetchall()
 
 
+GONE_UNTIL = """
+SELECT max(a.last_at) FROM ops.archives AS a
+WHERE a.table_name = %(table)s AND a.state IN ('written', 'complete')
+    AND a.last_at BETWEEN '0002-01-01' AND '9998-12-31'
+"""
+
+
+def gone_until(conn: psycopg.Connection, table: str) -> datetime | None:
+    """The time of the newest row that left a table for a file; None: none has."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(GONE_UNTIL, {"table": table}).fetchone()
+
+
+EXPIRED = (
+    SELECT
+    + """
+WHERE a.state = 'complete' AND a.host = %(host)s AND a.written_at < %(before)s ORDER BY a.archive_id
+"""
+)
+
+
+def expired(conn: psycopg.Connection, *, host: str, before: datetime) -> list[Archive]:
+    """Those of this host whose files were written before then. One that is restored is none of them."""
+    with conn.cursor(row_factory=class_row(Archive)) as cursor:
+        return cursor.execute(EXPIRED, {"host": host, "before": before}).fetchall()
+
+
 # Zero rows: somebody else writes a file of this table.
 BEGIN = """
 INSERT INTO ops.archives (table_name, host, directory, run_id, lock_key, fence)
@@ -172,7 +199,7 @@ WHERE archive_id = %(archive_id)s AND run_id = %(was)s AND state = %(was_state)s
 
 
 def take_over(conn: psycopg.Connection, archive: Archive, holder: Holder, *, state: str) -> bool:
-    """From a run that is over. To `discarded` from `writing`; else to `written`, to go on deleting."""
+    """From a run that is over. To `discarded`, so that its file is removed; else to `written`, to go on deleting."""
     values = {
         **holder._asdict(),
         "state": state,

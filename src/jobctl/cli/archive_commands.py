@@ -52,19 +52,22 @@ def list_(
     from jobctl.archives import store
     from jobctl.archives.sources import SOURCES, source_of
     from jobctl.cli import archive_views
-    from jobctl.cli.render import print_json
+    from jobctl.cli.render import note, print_json
     from jobctl.cli.session import current_settings, open_database
     from jobctl.errors import UsageError
 
     if table is not None and source_of(table) is None:
         raise UsageError(f"{table!r} is not archived", hint=f"one of {', '.join(each.table for each in SOURCES)}")
     with open_database(current_settings()).connect(purpose="archive") as conn:
-        found = store.listed(conn, table=table, before=before or store.NO_END, limit=limit)
+        found = store.listed(conn, table=table, before=before or store.NO_END, limit=limit + 1)
+    listed = found[:limit]
+    following = listed[-1].archive_id if len(found) > limit else None
     if json:
-        following = found[-1].archive_id if len(found) == limit else None
-        print_json({"items": [archive_views.shown(each) for each in found], "next": following})
-    else:
-        archive_views.print_archives(found)
+        print_json({"items": [archive_views.shown(each) for each in listed], "next": following})
+        return
+    archive_views.print_archives(listed)
+    if following is not None:
+        note(f"More: --before {following}")
 
 
 @app.command(epilog=VERIFY_EXAMPLE)
@@ -171,7 +174,7 @@ def forget(
     from jobctl.archives import store
     from jobctl.cli.render import print_json, print_text
     from jobctl.cli.session import current_settings, open_database
-    from jobctl.errors import UsageError
+    from jobctl.errors import JobctlError, UsageError
 
     database = open_database(current_settings())
     with database.connect(purpose="archive") as conn:
@@ -186,10 +189,12 @@ def forget(
             )
         with database.transaction(conn):
             forgotten = store.forget(conn, known)
+    if not forgotten:
+        raise JobctlError(f"archive {archive_id} changed meanwhile and stays", hint="look at it: jobctl archive list")
     if json:
-        print_json({"archive_id": archive_id, "forgotten": forgotten, "host": known.host, "file": known.path})
+        print_json({"archive_id": archive_id, "forgotten": True, "host": known.host, "file": known.path})
     else:
-        print_text(f"archive {archive_id} is forgotten" if forgotten else f"archive {archive_id} changed meanwhile")
+        print_text(f"archive {archive_id} is forgotten")
 
 
 @app.command(epilog=RUN_EXAMPLE)
@@ -214,7 +219,7 @@ def run(
 
         until = clock.monotonic() + settings.soft_limit_share * max_runtime_s
         done = archiving.archive(run, archiving.Options(settings, until))
-        return run_command.Outcome(counts=done.counts, notes=done.notes)
+        return run_command.Outcome(counts=done.counts, notes=done.notes, error=done.error)
 
     report = run_command.run(
         JOB,
@@ -246,7 +251,10 @@ def _named(conn: "psycopg.Connection", archive_id: int) -> "Archive":
 def _known(conn: "psycopg.Connection", path: Path) -> "Archive | None":
     """What the database knows of a file that was named, wherever it lies now."""
     from jobctl.archives import files, store
+    from jobctl.errors import UsageError
 
+    if not path.exists():
+        raise UsageError(f"there is no file {path}", hint="name an archive's number, or a file with its manifest")
     told_of = files.manifest_of(path)
     found = store.get(conn, told_of.archive_id)
     return found if found is not None and found.sha256 == told_of.sha256 else None

@@ -112,6 +112,8 @@ def told(scope: "ScopeReport") -> list[str]:
     lines += [f"  {table}: {scope.counts[name]:,} rows" for name, table in TABLE_OF.items() if scope.counts.get(name)]
     if files := scope.counts.get("archive_files"):
         lines.append(f"  in {files:,} file{'s' * (files != 1)}, {size(scope.counts['archive_bytes'])}")
+    if deleted := scope.counts.get("archive_files_deleted"):
+        lines.append(f"  old files deleted: {deleted:,}")
     return lines or ["  nothing is past"]
 
 

@@ -1,6 +1,7 @@
 """`jobctl report`: what cron calls on Monday, and whoever wants to read the week's report before or after."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,7 +85,7 @@ def report(
         run_command.seconds("--max-runtime", given.max_runtime) if given.max_runtime else settings.max_runtime_of(JOB)
     )
     chosen = _week(week, settings.timezone, clock.utc_now())
-    recipients = _recipients(to) if to else settings.report_emails
+    recipients = _recipients(to or settings.report_emails)
     is_look = preview or text or html is not None
     on_stdout = [
         name
@@ -133,28 +134,27 @@ def report(
 def _week(text: str | None, zone: str, now: Any) -> "Week":
     from zoneinfo import ZoneInfo
 
+    from jobctl.cli.report_week import week_named
     from jobctl.errors import UsageError
-    from jobctl.reports.week import last_full, parse_week
+    from jobctl.reports.week import last_full
 
     if text is None:
         return last_full(now, ZoneInfo(zone))
-    try:
-        week = parse_week(text, ZoneInfo(zone))
-    except (ValueError, OverflowError):
-        raise UsageError(f"--week {text!r} is no week", hint="write it as 2026-W47") from None
+    week = week_named(text, zone)
     if week.start > now:
         raise UsageError(f"--week {text!r} is still to come", hint="the last that is over is taken without --week")
     return week
 
 
-def _recipients(given: list[str]) -> tuple[str, ...]:
+def _recipients(given: Sequence[str]) -> tuple[str, ...]:
     from jobctl.errors import UsageError
+    from jobctl.reports.addresses import distinct
     from jobctl.settings_addresses import ADDRESS
 
     for address in given:
         if not ADDRESS.fullmatch(address):
-            raise UsageError(f"--to {address!r} is no e-mail address", hint="write it as ann@example.org")
-    return tuple(dict.fromkeys(given))
+            raise UsageError(f"--to {address!r} is no e-mail address", hint="it has a name, an @ and a domain")
+    return distinct(given)
 
 
 def _refuse_together(options: list[str]) -> None:

@@ -1,12 +1,12 @@
 """`jobctl report outbox` and `jobctl report resend`: where the weekly mails are, and a person's word about them."""
 
 import sys
-from datetime import date
 from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
 import typer
 
 from jobctl.cli.options import JsonOption, YesOption
+from jobctl.cli.report_week import week_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,9 +48,9 @@ def outbox(
     wrong = next((each for each in state or () if each not in get_args(StateName)), None)
     if wrong is not None:
         raise UsageError(f"--state {wrong!r} is none", hint=f"one of {', '.join(get_args(StateName))}")
-    if week is not None:
-        _require_week(week)
     settings = current_settings()
+    if week is not None:
+        week = week_named(week, settings.timezone).name
     with open_database(settings).connect(purpose="report outbox") as conn:
         found = mail_store.list_mails(conn, week=week, states=state or (), below=after, limit=limit + 1)
     shown, following = found[:limit], found[limit - 1].mail_id if len(found) > limit else None
@@ -81,9 +81,9 @@ def resend(
     from jobctl.errors import EXIT_DEGRADED, EXIT_UNAVAILABLE, UsageError
     from jobctl.reports import mail_store, sending
 
-    _require_week(week)
-    keys = _keys(to or [])
     settings = current_settings()
+    week = week_named(week, settings.timezone).name
+    keys = _keys(to or [])
     database = open_database(settings)
     with database.connect(purpose="report resend") as conn:
         lines = mail_store.list_mails(conn, week=week, recipients=list(keys.values()), limit=1_000_000)
@@ -103,19 +103,6 @@ def resend(
         sys.exit(EXIT_UNAVAILABLE)
     if sent.failed or sent.unknown:
         sys.exit(EXIT_DEGRADED)
-
-
-def _require_week(text: str) -> None:
-    from jobctl.errors import UsageError
-
-    year, sign, number = text.partition("-W")
-    try:
-        date.fromisocalendar(int(year), int(number), 1)
-        is_one = bool(sign) and len(year) == 4 and len(number) == 2
-    except ValueError:
-        is_one = False
-    if not is_one:
-        raise UsageError(f"{text!r} is no week", hint="write it as 2026-W47")
 
 
 def _keys(given: "Sequence[str]") -> dict[str, str]:

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from jobctl.jobs.report.job import Made
     from jobctl.reports.view import Cell, Section, Table, View
 
+# What could not be read has no count.
+COUNTED = {
+    "decisions": "decisions",
+    "critical_bugs": "critical bugs",
+    "stuck_pulls": "stuck pull requests",
+    "incidents": "incidents",
+}
 STYLES = {"good": "green", "warn": "yellow", "bad": "bold red", "": ""}
 
 
@@ -53,10 +60,7 @@ def told(scope: "ScopeReport", recipients: Sequence[str], html: Path | None) -> 
     evidence: dict[str, Any] = dict(scope.evidence)
     week, counts = evidence["report"]["week"], scope.counts
     lines = [f"  week {week['name']}" + ("" if week["is_over"] else ", so far")]
-    lines.append(
-        f"  {counts['decisions']:,} decisions, {counts['critical_bugs']:,} critical bugs, "
-        f"{counts['stuck_pulls']:,} stuck pull requests, {counts['incidents']:,} incidents"
-    )
+    lines.append(f"  {', '.join(f'{counts[name]:,} {words}' for name, words in COUNTED.items() if name in counts)}")
     letter: dict[str, Any] | None = evidence.get("letter")
     if letter is not None:
         images = sum(each["bytes"] for each in letter["images"])
@@ -82,6 +86,8 @@ def _done(counts: Mapping[str, int]) -> list[str]:
     lines = [f"  mails: {', '.join(parts)}"] if parts else []
     if counts.get("health_up") or counts.get("health_down"):
         lines.append(f"  health: {counts['health_up']:,} projects up, {counts['health_down']:,} down")
+    if deleted := counts.get("archive_files_deleted"):
+        lines.append(f"  old archive files deleted: {deleted:,}")
     if counts.get("archived"):
         lines.append(f"  archived: {counts['archived']:,} rows in {counts['archive_files']:,} files")
     return lines

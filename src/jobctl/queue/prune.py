@@ -1,4 +1,4 @@
-"""Finished tasks past their time are deleted, with their tries.
+"""Finished tasks past their time are deleted, with their tries unless these are left to the archive.
 
 It walks the tasks in the order of their numbers, a window at a time, which the primary key gives at any size, and ends
 where the windows are younger than every cutoff: what was created after a cutoff cannot have ended before it. What the
@@ -37,7 +37,7 @@ WITH past AS MATERIALIZED (
     RETURNING t.task_id
 ), tries AS (
     DELETE FROM queue.attempts AS a USING past AS p
-    WHERE a.task_id = p.task_id AND a.task_id > %(after)s AND a.task_id <= %(last)s
+    WHERE NOT %(tries_stay)s AND a.task_id = p.task_id AND a.task_id > %(after)s AND a.task_id <= %(last)s
     RETURNING a.fence
 )
 SELECT (SELECT count(*) FROM gone) AS tasks, (SELECT count(*) FROM tries) AS tries
@@ -65,11 +65,17 @@ class Pruned(NamedTuple):
 
 
 def prune(
-    conn: psycopg.Connection, cutoffs: Cutoffs, *, after: int, size: int, types: Sequence[str] | None = None
+    conn: psycopg.Connection,
+    cutoffs: Cutoffs,
+    *,
+    after: int,
+    size: int,
+    types: Sequence[str] | None = None,
+    tries_stay: bool = False,
 ) -> Pruned:
     """Inside the caller's transaction: delete what is past among the `size` tasks that follow `after`."""
     with conn.cursor() as cursor:
         seen, last, oldest = cursor.execute(WINDOW, {"after": after, "size": size}).fetchone() or (0, None, None)
-        parameters = {**cutoffs._asdict(), "after": after, "last": last, "types": types}
+        parameters = {**cutoffs._asdict(), "after": after, "last": last, "types": types, "tries_stay": tries_stay}
         tasks, tries = (cursor.execute(PRUNE, parameters).fetchone() if seen else None) or (0, 0)
     return Pruned(tasks, tries, seen, last, oldest)

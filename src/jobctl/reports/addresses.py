@@ -1,6 +1,7 @@
 """A recipient's address: what may stand in a mail's envelope and headers, and when two are the same. Pure."""
 
 import re
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 _SPELLED: Final = re.compile(r"(?:[^<>]*<)?([^<>@]*)@([^<>@]*?)>?")
@@ -57,3 +58,14 @@ def _ascii(domain: str) -> str:
 def shown(text: str) -> str:
     """One that is none, for people: a short line."""
     return "".join(character if character.isprintable() else "?" for character in text[:LONGEST])
+
+
+def distinct(texts: Iterable[str]) -> tuple[str, ...]:
+    """Of those that are the same address the first one as it is spelled; what is no address is one of its own."""
+    found: dict[str, str] = {}
+    for text in texts:
+        try:
+            found.setdefault(parse(text).key, text)
+        except ValueError:
+            found.setdefault(text, text)
+    return tuple(found.values())

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from jobctl.reports import unread
 from jobctl.reports.model import Report
 from jobctl.reports.words import change, count, money, one_line, percent, span
 
@@ -18,7 +19,7 @@ LONG_STUCK_DAYS: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`about` is a word of `links.COMMANDS`, or an issue of `project` where `number` is one."""
+    """`about` is a word of `links.COMMANDS` or none, or an issue of `project` where `number` is one."""
 
     said: str
     about: str
@@ -32,6 +33,9 @@ def decisions(report: Report) -> list[Decision]:
 
 
 def _all(report: Report) -> Iterator[Decision]:
+    if report.unread:
+        again = f"jobctl report --week {report.week.name} --preview"
+        yield Decision(f"Not all could be read: {unread.names(report)}. Look again: {again}", "")
     for bug in report.bugs.shown:
         if not bug.owners:
             age = span((report.as_of - bug.opened_at).total_seconds())
@@ -40,11 +44,11 @@ def _all(report: Report) -> Iterator[Decision]:
             break
     if report.unassigned > 1:
         yield Decision(f"{report.unassigned - 1:,} more critical bugs are nobody's.", "bugs", is_pressing=True)
-    if not report.projects:
+    if not report.projects and "projects" not in report.unread:
         yield Decision("No project is followed: which should be? jobctl project add OWNER/REPO", "sync")
-    elif report.figures is None:
+    elif report.figures is None and "figures" not in report.unread:
         yield Decision("No figures of engineering were kept for this week: does jobctl metrics run?", "revenue")
-    else:
+    elif report.figures is not None:
         risk = report.figures.risk
         if risk.share is not None and risk.share > LARGE_RISE:
             amount = money(risk.per_day, report.figures.currency)
@@ -83,7 +87,7 @@ def _of_operations(report: Report) -> Iterator[Decision]:
     still = [each for each in report.incidents.shown if each.resolved_at is None]
     if still:
         worst = still[0]
-        more = f", and {count(len(still) - 1, 'more')}".replace(" mores", " more") if len(still) > 1 else ""
+        more = f", and {len(still) - 1:,} more" if len(still) > 1 else ""
         is_pressing = worst.severity == "critical"
         yield Decision(f"Still open after the week: {worst.title}{more}.", "incidents", is_pressing=is_pressing)
     stale = [each for each in report.branches if each.is_stale]
@@ -104,14 +108,18 @@ def headline(report: Report) -> str:
         bugs = "a critical bug is" if report.unassigned == 1 else f"{report.unassigned:,} critical bugs are"
         return f"{bugs} nobody's"
     if report.figures is None:
-        return "no figures were kept" if report.projects else "no project is followed"
+        if "figures" in report.unread:
+            return "the figures could not be read"
+        is_any = report.projects or "projects" in report.unread
+        return "no figures were kept" if is_any else "no project is followed"
     figures = report.figures
     amount = money(figures.risk.per_day, figures.currency)
     if figures.risk.share is not None and figures.risk.share > LARGE_RISE:
         return f"revenue at risk up {change(figures.risk.share).lstrip('+')} to {amount} a day"
     sunk = [each for each in report.moved_down if each.band == "critical"]
     if sunk:
-        return f"{sunk[0].name} became critical" if len(sunk) == 1 else f"{len(sunk):,} projects became critical"
+        of = f"health of {sunk[0].name}" if len(sunk) == 1 else f"{len(sunk):,} projects"
+        return f"{of} became critical"
     if report.success is not None and report.success < report.success_goal:
         return f"jobs succeeded in {percent(report.success)}, below the goal of {percent(report.success_goal)}"
     breached = sum(goal.breached for goal in figures.goals)

@@ -6,17 +6,22 @@ knows only of the present (backlog, embeddings) is None for a week that has been
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from enum import Enum
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from jobctl.reports.week import Week
 
 BANDS: Final = ("critical", "warning", "healthy", "unknown")  # the worst first
 SEVERITIES: Final = ("critical", "high", "medium", "low")
 Each = TypeVar("Each")
+# What is read on its own: where one cannot be, the others are told all the same.
+Part = Literal[
+    "figures", "trend", "paces", "projects", "bugs", "pulls", "branches", "queue", "embeddings", "jobs", "incidents",
+    "sync",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +267,8 @@ class Sync:
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    """`unread`: why a part could not be read, which is empty then and tells nothing."""
+
     week: Week
     as_of: datetime
     made_at: datetime
@@ -281,6 +288,7 @@ class Report:
     runs_kept_since: datetime | None
     incidents: Some[Incident]
     sync: Sync
+    unread: Mapping[Part, str] = field(default_factory=dict[Part, str])
 
     @property
     def is_over(self) -> bool:
@@ -324,16 +332,24 @@ class Report:
         told = {name: _plain(value) for name, value in asdict(self).items() if name not in ("week", "projects")}
         week = {"name": self.week.name, "start": self.week.start.isoformat(), "end": self.week.end.isoformat()}
         named = [each for each in self.projects if each.band == "critical" or each.moved][:MOST_TOLD]
-        return {
+        whole = {
             "week": week | {"is_over": self.is_over},
             **told,
             "health": {"projects": len(self.projects), "bands": self.bands, "bands_before": self.bands_before},
             "projects": [_plain(asdict(each)) for each in named],
             "success": self.success,
         }
+        unread = {key for part in self.unread for key in (part, *BESIDE.get(part, ()))}
+        return {key: None if key in unread else value for key, value in whole.items()}
 
 
 MOST_TOLD: Final = 20
+# What else of the object is not known without a part.
+BESIDE: Final[Mapping[Part, tuple[str, ...]]] = {
+    "projects": ("health",),
+    "bugs": ("unassigned",),
+    "jobs": ("success", "runs_kept_since"),
+}
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from jobctl.errors import ConfigurationError
 from jobctl.reports import charts, palette, tables, text_parts, views
@@ -39,31 +39,39 @@ def require_packages() -> None:
         )
 
 
-def letter_of(
-    report: Report, links: Links, bugs: Sequence[Bug], pulls: Sequence[Pull], *, templates: Path | None = None
-) -> Letter:
-    """`bugs` and `pulls` are those of the tables, more than the report shows."""
+class Shown(NamedTuple):
+    """A report in the shape in which it is shown, with what will be drawn of it."""
+
+    report: Report
+    view: View
+    drawn: Mapping[str, charts.Chart]
+
+
+def shown(report: Report, links: Links) -> Shown:
     drawn = charts.all_charts(report)
-    view = views.view_of(report, links, drawn)
-    values = _values(report, view)
+    return Shown(report, views.view_of(report, links, drawn), drawn)
+
+
+def letter_of(of: Shown, bugs: Sequence[Bug], pulls: Sequence[Pull], *, templates: Path | None = None) -> Letter:
+    """`bugs` and `pulls` are those of the tables, more than the report shows."""
+    values = _values(of)
     environment = _environment(templates)
     return Letter(
-        subject=view.subject,
+        subject=of.view.subject,
         html=_page(_filled(environment, PAGE, values), templates),
         text=_filled(environment, TEXT, values),
         images=tuple(
             Image(views.content_id(name), _png(chart), chart.alt)
-            for name, chart in drawn.items()
-            if _is_shown(name, view)
+            for name, chart in of.drawn.items()
+            if _is_shown(name, of.view)
         ),
-        attachments=tables.attachments(report, bugs, pulls),
+        attachments=tables.attachments(of.report, bugs, pulls),
     )
 
 
-def text_of(report: Report, links: Links, *, templates: Path | None = None) -> str:
+def text_of(of: Shown, *, templates: Path | None = None) -> str:
     """The text part alone, for which nothing is drawn."""
-    view = views.view_of(report, links, charts.all_charts(report))
-    return _filled(_environment(templates), TEXT, _values(report, view))
+    return _filled(_environment(templates), TEXT, _values(of))
 
 
 def page_of(letter: Letter) -> str:
@@ -77,8 +85,8 @@ def page_of(letter: Letter) -> str:
     return re.sub(r'src="(cid:[^"]*)"', held, letter.html)
 
 
-def _values(report: Report, view: View) -> Mapping[str, Any]:
-    return {"view": view, "report": report, "light": palette.LIGHT, "dark": palette.DARK}
+def _values(of: Shown) -> Mapping[str, Any]:
+    return {"view": of.view, "report": of.report, "light": palette.LIGHT, "dark": palette.DARK}
 
 
 def _is_shown(name: str, view: View) -> bool:

@@ -4,6 +4,7 @@ from jobctl.reports.charts import Chart
 from jobctl.reports.decisions import Decision, decisions, headline, subject
 from jobctl.reports.links import Links
 from jobctl.reports.model import Report
+from jobctl.reports.unread import tile
 from jobctl.reports.view import Cell, Picture, Tile, View
 from jobctl.reports.views_engineering import engineering
 from jobctl.reports.views_operations import operations
@@ -47,18 +48,18 @@ def _decision(each: Decision, links: Links) -> Cell:
     elif each.project:
         url = links.project(each.project)
     else:
-        url = links.about(each.about).url
+        url = links.about(each.about).url if each.about else None
     return Cell(each.said, url, "bad" if each.is_pressing else "")
 
 
 def _tiles(report: Report, links: Links) -> tuple[Tile, ...]:
     return (
-        _risk(report, links),
-        _goals(report, links),
-        _pace(report, links),
-        _health(report, links),
-        _jobs(report, links),
-        _records(report, links),
+        tile(report, _risk(report, links), "figures"),
+        tile(report, _goals(report, links), "figures"),
+        tile(report, _pace(report, links), "figures"),
+        tile(report, _health(report, links), "projects"),
+        tile(report, _jobs(report, links), "jobs"),
+        tile(report, _records(report, links), "branches"),
     )
 
 

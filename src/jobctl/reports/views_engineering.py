@@ -5,8 +5,9 @@ from typing import Final
 
 from jobctl.reports.links import Links
 from jobctl.reports.model import BANDS, Bug, Figures, Goal, Pace, Project, Report
+from jobctl.reports.unread import section
 from jobctl.reports.view import Cell, Fact, Picture, Section, Table
-from jobctl.reports.words import NOT_KNOWN, change, count, money, number, percent, signed, span
+from jobctl.reports.words import NOT_KNOWN, change, count, money, more, number, percent, signed, span
 
 MOST_ROWS: Final = 10
 NOTHING_KEPT: Final = "No figures were kept in the last day of this week; jobctl metrics keeps them hourly."
@@ -17,12 +18,12 @@ Pictures = Mapping[str, Picture]
 
 def engineering(report: Report, links: Links, pictures: Pictures) -> tuple[Section, ...]:
     return (
-        _revenue(report, links, pictures),
-        _service_levels(report, links),
-        _bugs(report, links),
-        _pulls(report, links),
-        _velocity(report, links, pictures),
-        _health(report, links, pictures),
+        section(report, _revenue(report, links, pictures), "figures", "trend"),
+        section(report, _service_levels(report, links), "figures"),
+        section(report, _bugs(report, links), "bugs"),
+        section(report, _pulls(report, links), "pulls"),
+        section(report, _velocity(report, links, pictures), "figures", "paces"),
+        section(report, _health(report, links, pictures), "projects"),
     )
 
 
@@ -48,7 +49,8 @@ def _revenue(report: Report, links: Links, pictures: Pictures) -> Section:
         if of.bugs or of.before
     )
     table = Table(("severity", "bugs", "a day", "on last week"), rows, frozenset({1, 2, 3}))
-    notes = () if "revenue" in pictures else ("Too few days were kept to draw a trend.",)
+    is_drawn = "revenue" in pictures or "trend" in report.unread
+    notes = () if is_drawn else ("Too few days were kept to draw a trend.",)
     return Section(
         "Revenue at risk",
         source.url,
@@ -123,7 +125,7 @@ def _bugs(report: Report, links: Links) -> Section:
     )
     columns = ("bug", "what", "age", "owner", "a day")
     late = "* beyond its goal" if any(bug.is_breached for bug in report.bugs.shown[:MOST_ROWS]) else ""
-    note = "; ".join(filter(None, (late, _more(report.bugs.total - len(rows), "critical-bugs.csv"))))
+    note = "; ".join(filter(None, (late, more(report.bugs.total - len(rows), "critical-bugs.csv"))))
     return Section(
         "Critical bugs",
         source.url,
@@ -154,7 +156,7 @@ def _pulls(report: Report, links: Links) -> Section:
         note = f"No open pull request has been untouched for {report.stuck_days} days."
         return Section(title, source.url, source.command, notes=(note,))
     facts = (Fact(f"Untouched for {report.stuck_days} days or more", Cell(f"{report.pulls.total:,}", source.url)),)
-    note = _more(report.pulls.total - len(rows), "stuck-pulls.csv")
+    note = more(report.pulls.total - len(rows), "stuck-pulls.csv")
     table = Table(("pull request", "what", "untouched", "by", "waits for"), rows, frozenset({2}), note, frozenset({3}))
     return Section(title, source.url, source.command, facts, (table,))
 
@@ -199,7 +201,7 @@ def _health(report: Report, links: Links, pictures: Pictures) -> Section:
     tables: list[Table] = []
     if critical:
         rows = _projects(critical[:MOST_ROWS], report.figures, links)
-        note = _more(len(critical) - len(rows), "projects.csv")
+        note = more(len(critical) - len(rows), "projects.csv")
         tables.append(
             Table(
                 ("critical", "health", "last week", "at risk a day", "why"),
@@ -219,7 +221,7 @@ def _health(report: Report, links: Links, pictures: Pictures) -> Section:
             )
             for each in moved[:MOST_ROWS]
         )
-        note = _more(len(moved) - len(rows), "projects.csv")
+        note = more(len(moved) - len(rows), "projects.csv")
         tables.append(Table(("moved", "health", "last week", "band"), rows, frozenset({1, 2}), note))
     notes = [] if before is not None else ["Nothing was kept a week before, so nothing can have moved."]
     if not critical and report.bands["unknown"] < len(report.projects):
@@ -267,7 +269,3 @@ def _by_weight(each: Project) -> tuple[int, float, str]:
 def _by_move(each: Project) -> tuple[int, float, str]:
     """Those that sank first."""
     return each.moved, each.score or 0.0, each.name
-
-
-def _more(left: int, table: str) -> str:
-    return f"and {left:,} more: {table}" if left > 0 else ""

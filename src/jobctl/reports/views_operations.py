@@ -1,19 +1,25 @@
 """The sections on operations: records, queue and embeddings, the jobs' runs, incidents. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from jobctl.reports.links import Links
-from jobctl.reports.model import Branch, Report
+from jobctl.reports.links import Links, Source
+from jobctl.reports.model import Branch, Embeddings, Queue, Report
+from jobctl.reports.unread import noted, section
 from jobctl.reports.view import Cell, Fact, Picture, Section, Table
-from jobctl.reports.words import NOT_KNOWN, count, moment, percent, span, took
+from jobctl.reports.words import NOT_KNOWN, count, moment, more, percent, span, took
 
 MOST_ROWS: Final = 10
 ONLY_NOW: Final = f"{NOT_KNOWN} of a past week"
 
 
 def operations(report: Report, links: Links, pictures: Mapping[str, Picture]) -> tuple[Section, ...]:
-    return (_records(report, links), _queue(report, links), _jobs(report, links, pictures), _incidents(report, links))
+    return (
+        section(report, _records(report, links), "branches"),
+        noted(report, _queue(report, links), "queue", "embeddings"),
+        section(report, _jobs(report, links, pictures), "jobs"),
+        section(report, _incidents(report, links), "incidents"),
+    )
 
 
 def _records(report: Report, links: Links) -> Section:
@@ -32,8 +38,7 @@ def _records(report: Report, links: Links) -> Section:
         for each in sorted(report.branches, key=lambda branch: (not branch.is_stale, -(branch.read or 0), branch.slug))
     )
     columns = ("branch", "read", "changed", "rejected", "rejects open", "last loaded")
-    left = len(rows) - MOST_ROWS
-    note = f"and {left:,} more: branches.csv" if left > 0 else ""
+    note = more(len(rows) - MOST_ROWS, "branches.csv")
     table = Table(columns, rows[:MOST_ROWS], frozenset(range(1, 6)), note, frozenset({2, 4}))
     return Section("Records", source.url, source.command, tables=(table,))
 
@@ -55,7 +60,13 @@ def _age(branch: Branch) -> str:
 
 
 def _queue(report: Report, links: Links) -> Section:
-    queue, found, source = report.queue, report.embeddings, links.about("queue")
+    source = links.about("queue")
+    facts = () if "queue" in report.unread else _of_queue(report.queue, source)
+    embeddings = () if "embeddings" in report.unread else (_embeddings(report.embeddings, links),)
+    return Section("Queue and embeddings", source.url, source.command, (*facts, *embeddings))
+
+
+def _of_queue(queue: Queue, source: Source) -> Sequence[Fact]:
     tried = f"{queue.succeeded:,} of {queue.tries:,} succeeded" if queue.tries else "none"
     facts = [
         Fact("Tries in the week", Cell(tried, source.url)),
@@ -69,19 +80,19 @@ def _queue(report: Report, links: Links) -> Section:
     if queue.failed_tasks is not None:
         tone = "bad" if queue.failed_tasks else ""
         facts.append(Fact("Failed for good, now", Cell(count(queue.failed_tasks, "task"), source.url, tone)))
+    return facts
+
+
+def _embeddings(found: Embeddings | None, links: Links) -> Fact:
     pages = links.about("embeddings").url
     if found is None:
-        facts.append(Fact("Embeddings", Cell(ONLY_NOW)))
-    elif not found.items:
-        facts.append(Fact("Embeddings", Cell("there are no items", pages)))
-    else:
-        said = f"{found.embedded:,} of {count(found.items, 'item')} ({percent(found.embedded / found.items)})"
-        left = {"pending": found.pending, "failed": found.failed, "stale": found.stale, "missing": found.missing}
-        rest = ", ".join(f"{many:,} {name}" for name, many in left.items() if many)
-        facts.append(
-            Fact("Embeddings, now", Cell(said + (f"; {rest}" if rest else ""), pages, "bad" if found.failed else ""))
-        )
-    return Section("Queue and embeddings", source.url, source.command, tuple(facts))
+        return Fact("Embeddings", Cell(ONLY_NOW))
+    if not found.items:
+        return Fact("Embeddings", Cell("there are no items", pages))
+    said = f"{found.embedded:,} of {count(found.items, 'item')} ({percent(found.embedded / found.items)})"
+    left = {"pending": found.pending, "failed": found.failed, "stale": found.stale, "missing": found.missing}
+    rest = ", ".join(f"{many:,} {name}" for name, many in left.items() if many)
+    return Fact("Embeddings, now", Cell(said + (f"; {rest}" if rest else ""), pages, "bad" if found.failed else ""))
 
 
 def _jobs(report: Report, links: Links, pictures: Mapping[str, Picture]) -> Section:
@@ -107,15 +118,13 @@ def _jobs(report: Report, links: Links, pictures: Mapping[str, Picture]) -> Sect
         )
         for job in sorted(report.jobs, key=lambda job: (job.success is None, job.success or 0.0, job.name))
     )
-    left = len(rows) - MOST_ROWS
-    note = f"and {left:,} more: jobs.csv" if left > 0 else ""
+    note = more(len(rows) - MOST_ROWS, "jobs.csv")
     columns = ("job", "succeeded", "failed", "skipped", "missed", "median", "slowest")
     table = Table(columns, rows[:MOST_ROWS], frozenset(range(1, 7)), note, frozenset({3, 5}))
     notes: list[str] = []
     if report.runs_kept_since is not None and report.runs_kept_since > report.week.start:
-        notes.append(
-            f"Runs are kept since {moment(report.runs_kept_since, report.week.zone)}: earlier ones are not counted."
-        )
+        since = moment(report.runs_kept_since, report.week.zone)
+        notes.append(f"Runs are kept since {since}: of earlier ones some or all are in the archive, and not counted.")
     return Section("Jobs", source.url, source.command, tuple(facts), (table,), pictures.get("runs"), tuple(notes))
 
 
@@ -137,12 +146,13 @@ def _incidents(report: Report, links: Links) -> Section:
         )
         for each in report.incidents.shown[:MOST_ROWS]
     )
-    left = report.incidents.total - len(rows)
-    note = f"and {left:,} more: {source.command}" if left > 0 else ""
-    whole = sum(each.lasted_s for each in report.incidents.shown)
+    note = more(report.incidents.total - len(rows), source.command)
+    known = report.incidents
+    whole = sum(each.lasted_s for each in known.shown)
+    together = f"The first {len(known.shown)} together" if known.more else "Together"
     facts = (
         Fact("Open in this week", Cell(f"{report.incidents.total:,}", source.url)),
-        Fact("Together", Cell(span(whole), source.url)),
+        Fact(together, Cell(span(whole), source.url)),
     )
     table = Table(("incident", "severity", "opened", "lasted in the week"), rows, frozenset(), note, frozenset({2}))
     return Section("Incidents", source.url, source.command, facts, (table,))

@@ -29,6 +29,11 @@ def count(number: int, what: str, many: str = "") -> str:
     return f"{number:,} {what if number == 1 else many or what + 's'}"
 
 
+def more(left: int, where: str) -> str:
+    """Below the first rows of a list; nothing where they are all."""
+    return f"and {left:,} more: {where}" if left > 0 else ""
+
+
 def money(amount: float, currency: str) -> str:
     return f"{amount:,.0f} {currency}"
 

@@ -104,6 +104,6 @@ KEPT_SINCE = "SELECT min(started_at) FROM ops.job_history"
 
 
 def kept_since(conn: psycopg.Connection) -> datetime | None:
-    """The oldest run that is told of here; older ones went to the archive."""
+    """The start of the oldest run that is told of here."""
     with conn.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(KEPT_SINCE).fetchone()

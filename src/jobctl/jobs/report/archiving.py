@@ -14,6 +14,7 @@ transaction of some milliseconds that touches only rows which nobody changes.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,8 +31,9 @@ from jobctl.archives.sources import SOURCES, Source
 from jobctl.archives.store import Holder
 from jobctl.db.migrate import current_version
 from jobctl.db.sqlstate import translated
-from jobctl.jobs.report.filing import Filing
-from jobctl.jobs.report.leftovers import settle
+from jobctl.errors import JobctlError
+from jobctl.jobs.report.filing import COUNTS, Filing
+from jobctl.jobs.report.leftovers import expire, settle
 from jobctl.runtime.run import Run
 from jobctl.settings import Settings
 
@@ -51,33 +53,42 @@ class Options:
 
 class Archived(NamedTuple):
     """What a job tells of it: `counts` are rows that are in files and no longer in the database (in a dry run: would
-    be), and the files with their bytes."""
+    be), and the files with their bytes. `error` ended it before it was done; what is counted was done before."""
 
     counts: Mapping[str, int]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    error: JobctlError | None = None
 
 
 def archive(run: Run, options: Options) -> Archived:
-    """Raises ArchiveError where a file cannot be written; nothing was deleted then that is not in a whole file."""
+    """Whatever ends it (a full disk, a lost lock, a signal), nothing was deleted that is not in a whole file."""
     settings = options.settings.archive_settings
-    with translated(), run.connect("archive") as conn:
-        filing = Filing(
-            run,
-            conn,
-            options.settings.archive_dir,
-            None if run.grant is None else Holder(run.run_id, run.grant.lock_key, run.grant.fence),
-            current_version(conn),
-            options.file_rows,
-            options.file_bytes,
-        )
-        if filing.holder is not None:
-            settle(filing, filing.holder, stays=timedelta(days=settings.restored_days))
-        payload_days = options.settings.sync_settings.payload_days
-        bounds = sources.bounds(conn, settings, payload_days=payload_days, now=run.now)
-        for source in SOURCES:
-            if source.kind in settings.takes:
-                _take(filing, source, bounds, until=options.until)
-        return Archived(filing.counts, tuple(filing.notes))
+    counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
+    notes: list[str] = []
+    try:
+        with translated(), run.connect("archive") as conn:
+            filing = Filing(
+                run,
+                conn,
+                options.settings.archive_dir,
+                None if run.grant is None else Holder(run.run_id, run.grant.lock_key, run.grant.fence),
+                current_version(conn),
+                options.file_rows,
+                options.file_bytes,
+                counts,
+                notes,
+            )
+            expire(filing, keeps=None if settings.files_days is None else timedelta(days=settings.files_days))
+            if filing.holder is not None:
+                settle(filing, filing.holder, stays=timedelta(days=settings.restored_days))
+            payload_days = options.settings.sync_settings.payload_days
+            bounds = sources.bounds(conn, settings, payload_days=payload_days, now=run.now)
+            for source in SOURCES:
+                if source.kind in settings.takes:
+                    _take(filing, source, bounds, until=options.until)
+    except JobctlError as error:
+        return Archived(counts, tuple(notes), run.stop.reason or error)
+    return Archived(counts, tuple(notes))
 
 
 def _take(filing: Filing, source: Source, bounds: Mapping[str, object], *, until: float) -> None:

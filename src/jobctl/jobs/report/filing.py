@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Generator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ from jobctl.archives.store import Holder
 from jobctl.runtime.run import Run
 
 TABLE_OF: Final = {f"archived_{each.kind}": each.table for each in SOURCES}  # by count
-COUNTS: Final = ("archived", *TABLE_OF, "archive_files", "archive_bytes")
+COUNTS: Final = ("archived", *TABLE_OF, "archive_files", "archive_bytes", "archive_files_deleted")
 MOST_TRIES: Final = 3  # of a batch whose rows somebody else holds
 
 
@@ -50,8 +50,8 @@ class Filing:
     schema: int
     file_rows: int
     file_bytes: int
-    counts: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(COUNTS, 0)))
-    notes: list[str] = field(default_factory=list[str])
+    counts: Counter[str]
+    notes: list[str]
 
     def begin(self, source: Source) -> int | None:
         """None: another run is at a file of this table."""

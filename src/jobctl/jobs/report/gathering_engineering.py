@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Any, Final
 
 import psycopg
@@ -29,8 +30,14 @@ class Engineering:
         self._rules: Rules = definitions_of(settings).rules
         self._week = week
         self._as_of = as_of
-        self._kept = self._kept_at(as_of)
-        self._before = self._kept_at(week.before(1).end if as_of >= week.end else as_of - timedelta(weeks=1))
+
+    @cached_property
+    def _kept(self) -> Mapping[str, Any] | None:
+        return self._kept_at(self._as_of)
+
+    def _kept_before(self) -> Mapping[str, Any] | None:
+        is_over = self._as_of >= self._week.end
+        return self._kept_at(self._week.before(1).end if is_over else self._as_of - timedelta(weeks=1))
 
     def _kept_at(self, moment: datetime) -> Mapping[str, Any] | None:
         """The figures of the last hour before it."""
@@ -38,7 +45,7 @@ class Engineering:
         return None if found is None else {**found.figures, "hour": found.hour}
 
     def figures(self) -> model.Figures | None:
-        now, then = self._kept, self._before
+        now, then = self._kept, self._kept_before()
         if now is None:
             return None
         of_then: Mapping[str, Any] | None = None if then is None else then["revenue_at_risk"]

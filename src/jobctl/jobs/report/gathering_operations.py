@@ -8,6 +8,7 @@ import psycopg
 
 from jobctl.alerts import store as incidents
 from jobctl.alerts.conditions.run_fact import ASKED_FOR
+from jobctl.archives import store as archives
 from jobctl.branches import standing
 from jobctl.embeddings import status
 from jobctl.queue import backlog, past_tries
@@ -100,7 +101,9 @@ class Operations:
         )
 
     def runs_kept_since(self) -> datetime | None:
-        return past_runs.kept_since(self._conn)
+        """Since when all of them are: the oldest there is, or the newest that went to the archive."""
+        oldest, gone = past_runs.kept_since(self._conn), archives.gone_until(self._conn, "ops.job_history")
+        return oldest if oldest is None or gone is None else max(oldest, gone)
 
     def incidents(self) -> model.Some[model.Incident]:
         rows = incidents.open_between(self._conn, self._since, self._until)

@@ -2,7 +2,8 @@
 
 Cron asks once a week: what changed, what is wrong, what needs a decision? Read: what metrics has kept
 (dev.metric_hours, dev.project_days) and the issues named beside it, ops.job_history, ops.slots, ops.incidents, the
-queue, the branches. All of it is read in one snapshot, so that its numbers fit together. Written: ops.report_letters
+queue, the branches. All of it is read in one snapshot, so that its numbers fit together; a part that the database gives
+up (`reading`) is told as not read, and makes the run degraded. Written: ops.report_letters
 and ops.report_mails, an event for each change of a project's health, and the archive's files with their rows of
 ops.archives, whose own rows then leave the database.
 
@@ -12,21 +13,24 @@ look (`is_look`) is shown the report, and nothing is written or sent.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any
 
 import psycopg
 
-from jobctl.archives.failures import ArchiveError
 from jobctl.db.sqlstate import translated
 from jobctl.jobs.report import archiving, health_events, posting
 from jobctl.jobs.report.gathering import Gathered, gather
+from jobctl.jobs.report.reading import Reading
 from jobctl.redact import Redactor
-from jobctl.reports import charts, rendering, views
+from jobctl.reports import rendering
 from jobctl.reports.decisions import decisions
 from jobctl.reports.letter import Letter
 from jobctl.reports.links import Links, github_pages
+from jobctl.reports.model import Part
+from jobctl.reports.unread import said
 from jobctl.reports.view import View
 from jobctl.reports.week import Week
 from jobctl.runtime.outcome import Outcome
@@ -63,33 +67,26 @@ def report(run: Run, options: Options) -> Outcome:
     rendering.require_packages()
     settings, week = options.settings, options.week
     with translated(), run.connect("report") as conn:
-        found = _gathered(run, conn, settings, week)
+        found = _gathered(run, conn, options)
         run.stop.check()
-        links = links_of(settings, week)
+        shown = rendering.shown(found.report, links_of(settings, week))
         templates = settings.report_settings.templates
-        letter: Letter | None = None
 
+        @cache
         def letter_once() -> Letter:
-            nonlocal letter
-            letter = letter or rendering.letter_of(found.report, links, found.bugs, found.pulls, templates=templates)
-            return letter
+            return rendering.letter_of(shown, found.bugs, found.pulls, templates=templates)
 
-        options.show(
-            Made(
-                view=views.view_of(found.report, links, charts.all_charts(found.report)),
-                text=lambda: rendering.text_of(found.report, links, templates=templates),
-                letter=letter_once,
-            )
-        )
+        options.show(Made(shown.view, lambda: rendering.text_of(shown, templates=templates), letter_once))
         counts = counts_of(found)
+        unread = tuple(said(found.report, part) for part in found.report.unread)
         if options.is_look:
-            return Outcome(counts=counts, evidence={"report": found.report.as_json()})
+            told = {"report": found.report.as_json()}
+            return Outcome(counts=counts, notes=unread, degraded=bool(unread), evidence=told)
         letter = letter_once()
         run.stop.check()
         posted = posting.post(run, conn, settings, options.redactor, letter, week, options.recipients)
         checked = health_events.note_changes(conn, run, today=run.now.astimezone(week.zone).date())
-    archived = _archived(run, settings, options.until)
-    told = {"report": found.report.as_json(), "letter": account_of(letter, posted.size)}
+    archived = archiving.archive(run, archiving.Options(settings, options.until))
     return Outcome(
         counts={
             **counts,
@@ -98,31 +95,21 @@ def report(run: Run, options: Options) -> Outcome:
             **checked.counts,
             **archived.counts,
         },
-        notes=[*posted.notes, *archived.notes],
-        degraded=not posted.is_whole,
+        notes=[*unread, *posted.notes, *archived.notes],
+        degraded=bool(unread) or not posted.is_whole,
         error=posted.error or archived.error,
-        evidence=told,
+        evidence={"report": found.report.as_json(), "letter": account_of(letter, posted.size)},
     )
 
 
-class _Archived(NamedTuple):
-    counts: Mapping[str, int]
-    notes: Sequence[str]
-    error: ArchiveError | None = None
-
-
-def _archived(run: Run, settings: Settings, until: float) -> _Archived:
-    """A disk that is full keeps no report from anybody: it is told at the end."""
-    try:
-        return _Archived(*archiving.archive(run, archiving.Options(settings, until)))
-    except ArchiveError as error:
-        return _Archived({}, (), error)
-
-
-def _gathered(run: Run, conn: psycopg.Connection, settings: Settings, week: Week) -> Gathered:
+def _gathered(run: Run, conn: psycopg.Connection, options: Options) -> Gathered:
+    reading = Reading(conn, options.redactor, run.stop)
     with run.database.transaction(conn):
         conn.execute(SNAPSHOT)
-        return gather(conn, settings, week, run.now)
+        found = gather(conn, options.settings, options.week, run.now, reading)
+    for part, why in found.report.unread.items():
+        run.event("report_part_unread", level="warning", part=part, reason=why)
+    return found
 
 
 def links_of(settings: Settings, week: Week) -> Links:
@@ -131,14 +118,15 @@ def links_of(settings: Settings, week: Week) -> Links:
 
 
 def counts_of(found: Gathered) -> dict[str, int]:
+    """Without those of parts that could not be read."""
     of = found.report
-    return {
-        "projects": len(of.projects),
-        "critical_bugs": of.bugs.total,
-        "stuck_pulls": of.pulls.total,
-        "incidents": of.incidents.total,
-        "decisions": len(decisions(of)),
+    counts: dict[Part, tuple[str, int]] = {
+        "projects": ("projects", len(of.projects)),
+        "bugs": ("critical_bugs", of.bugs.total),
+        "pulls": ("stuck_pulls", of.pulls.total),
+        "incidents": ("incidents", of.incidents.total),
     }
+    return dict(each for part, each in counts.items() if part not in of.unread) | {"decisions": len(decisions(of))}
 
 
 def account_of(letter: Letter, size: int | None) -> dict[str, Any]:

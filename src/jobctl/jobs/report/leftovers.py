@@ -1,4 +1,4 @@
-"""What earlier runs left of the archive, put right before anything new is begun (`archiving`)."""
+"""Before anything new is begun (`archiving`): files past their time go, and what earlier runs left is put right."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -11,11 +11,28 @@ from jobctl.archives.store import Archive, Holder
 from jobctl.jobs.report.filing import Filing
 
 
+def expire(filing: Filing, *, keeps: timedelta | None) -> None:
+    """Files that were written longer ago are given up, and `settle` removes them with their rows of ops.archives; None:
+    none ever is. A dry run counts them."""
+    if keeps is None:
+        return
+    for each in store.expired(filing.conn, host=filing.host, before=filing.run.now - keeps):
+        filing.run.stop.check()
+        if filing.holder is not None:
+            with filing.run.effect(filing.conn):
+                if not store.take_over(filing.conn, each, filing.holder, state="discarded"):
+                    continue  # its rows are asked back at this moment
+            filing.run.event(
+                "archive_expired", table=each.table_name, archive_id=each.archive_id, file=each.file, rows=each.rows
+            )
+        filing.counts["archive_files_deleted"] += 1
+
+
 def settle(filing: Filing, holder: Holder, *, stays: timedelta) -> None:
-    """`stays`: how long restored rows do. What a run is at is its own affair."""
+    """`stays`: how long restored rows do. What another run is at is its own affair."""
     for each in store.unsettled(filing.conn):
         filing.run.stop.check()
-        if each.is_held:
+        if each.is_held and each.run_id != holder.run_id:
             continue
         if each.state in ("writing", "discarded"):
             _remove(filing, each, holder)
@@ -24,7 +41,7 @@ def settle(filing: Filing, holder: Holder, *, stays: timedelta) -> None:
 
 
 def _remove(filing: Filing, each: Archive, holder: Holder) -> None:
-    """Nothing was deleted of its rows. Only its own host knows what lies there."""
+    """It was never whole, or is past its time. Only its own host knows what lies there."""
     if each.state == "writing":
         with filing.run.effect(filing.conn):
             if not store.take_over(filing.conn, each, holder, state="discarded"):

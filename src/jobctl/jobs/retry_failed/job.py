@@ -148,7 +148,9 @@ class _RetryFailed:
     def _prune(self, conn: psycopg.Connection) -> None:
         until = clock.monotonic() + PRUNING_SHARE * (self._options.ends_at - clock.monotonic())
         finished = self._run.now - timedelta(seconds=self._queue.keep_finished_s)
-        steps.prune(self._progress, conn, Cutoffs(finished, self._kept_from), self._types, until=until)
+        cutoffs = Cutoffs(finished, self._kept_from)
+        tries_stay = "attempts" in self._options.settings.archive_settings.takes
+        steps.prune(self._progress, conn, cutoffs, self._types, until=until, tries_stay=tries_stay)
 
     def _drain(self, types: Sequence[str]) -> None:
         options = self._options

@@ -246,6 +246,7 @@ def prune(
     types: Sequence[str] | None,
     *,
     until: float,
+    tries_stay: bool,
 ) -> None:
     """Window by window, each a transaction of its own."""
     after, pruned = 0, 0
@@ -255,7 +256,7 @@ def prune(
             progress.notes.append("there is more to prune; the next run goes on")
             break
         with progress.batch(conn, wait_for_disk=False) as made:
-            window = pruning.prune(conn, cutoffs, after=after, size=PRUNE_WINDOW, types=types)
+            window = pruning.prune(conn, cutoffs, after=after, size=PRUNE_WINDOW, types=types, tries_stay=tries_stay)
             made["pruned"], made["pruned_attempts"] = window.tasks, window.tries
         pruned += window.tasks
         if window.last is None or window.is_last(cutoffs, PRUNE_WINDOW):
