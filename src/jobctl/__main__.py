@@ -1,12 +1,14 @@
 """The entry of the command. A version is told before anything is imported; everything else goes to `cli`."""
 
 import gc
+import io
 import os
 import sys
 
 
 def main() -> None:
     _open_closed_streams()
+    _lose_no_character()
     gc.set_threshold(100_000)  # a start makes many objects and hardly any garbage; looking for it took a tenth of it
     if sys.argv[1:] == ["--version"]:
         from jobctl.version import __version__
@@ -26,6 +28,12 @@ def _open_closed_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
             setattr(sys, name, os.fdopen(number, mode))
+
+
+def _lose_no_character() -> None:
+    """In a locale that has no such character its number is printed, as on stderr, and not nothing at all."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":
