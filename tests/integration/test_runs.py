@@ -111,7 +111,8 @@ def test_a_run_is_meant_by_its_beginning_as_last_by_job_by_scope_or_by_wrapped_c
 
 def test_a_run_is_shown_with_its_slot_line_steps_and_events(conn: psycopg.Connection) -> None:
     for n in range(5):
-        add_run(conn, started_at=NOON - timedelta(hours=5 - n), duration_ms=1_000 * (n + 1))
+        counts = {"read": 100 * n} if n else {}
+        add_run(conn, started_at=NOON - timedelta(hours=5 - n), duration_ms=1_000 * (n + 1), counts=counts)
     run_id = add_run(
         conn, status="failed", exit_code=1, slot_at=NOON, started_at=NOON + timedelta(seconds=3), duration_ms=9_000,
         counts={"read": 1_500}, error=("DataError", "the page\x1b[2J is \n broken", "look at it"),
@@ -141,6 +142,7 @@ def test_a_run_is_shown_with_its_slot_line_steps_and_events(conn: psycopg.Connec
     assert (shown.state, shown.exit_code) == ("degraded", 3)  # one scope failed, the other did not
     assert [scope.state for scope in shown.scopes] == ["failed", "completed"]
     assert shown.scopes[0].recent_ms == (1_000, 2_000, 3_000, 4_000, 5_000)
+    assert shown.scopes[0].recent_records == (None, 100, 200, 300, 400)
     assert [event.fields["page"] for event in shown.events] == [3, 4, 5, 6, 7] and shown.has_earlier_events
     assert [(slot.verdict, slot.slot_at) for slot in shown.slots] == [("late", NOON)]
     assert [each.expression for each in shown.lines] == ["0 * * * *"]
@@ -148,6 +150,8 @@ def test_a_run_is_shown_with_its_slot_line_steps_and_events(conn: psycopg.Connec
     assert steps == [("expected", ""), ("ended", "north"), ("ended", "south")]  # rows without a fence never began
     lines = list(page_of_run(shown, Excerpt(why_not="its log is on vm1"), load(environ={}).settings))
     assert "ingest-branch: degraded, exit code 3" in lines
+    assert "  took before  ▂▄▅▇█ 1s to 5s, the oldest first" in lines
+    assert "  did before   ·▃▅▆█ 100 to 400 records" in lines
     assert any("read" in each and "1,500" in each for each in lines)
     assert any("2026-06-01 12:00:00 UTC, late" in each for each in lines)
     assert lines[-1] == "log: its log is on vm1"
