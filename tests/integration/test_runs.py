@@ -1,6 +1,7 @@
 """What `jobctl runs` and `jobctl explain` find in a history whose answers are known."""
 
 import uuid
+from contextlib import ExitStack
 from datetime import timedelta
 from itertools import pairwise
 
@@ -8,6 +9,7 @@ import psycopg
 import pytest
 
 from bench_past_runs import HOST, NOON, add_run, age_heartbeat, running
+from jobctl.cli import runs_cancel, session
 from jobctl.cli.explain_command import tree_of
 from jobctl.cli.runs_show import page as page_of_run
 from jobctl.cli.tree import tree_lines
@@ -281,3 +283,38 @@ def test_of_a_report_the_mails_that_it_made_are_told(conn: psycopg.Connection) -
         )
     found = lineage.trace(conn, showing.show(conn, run_id, events=0), now=NOON)
     assert [(each.week, each.state, each.mails) for each in found.mails] == [("2026-W22", "sent", 2)]
+
+
+# To read, and to end one -----------------------------------------------------------------------------------------
+
+
+def test_who_only_looks_may_write_nothing(
+    database: Database, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "open_database", lambda _settings: database)
+    with (
+        pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
+        session.reading(load(environ={}).settings, "runs show") as reader,
+    ):
+        add_run(reader)
+
+
+def test_between_two_scopes_of_a_run_a_cancel_waits_for_the_next(
+    database: Database, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load(environ={}).settings
+    run_id = add_run(conn, scope="north")
+    with ExitStack() as until_asked:
+
+        def next_scope(_seconds: float) -> None:
+            until_asked.enter_context(running(database, conn, "ingest-branch", "south", run_id=run_id))
+
+        monkeypatch.setattr("time.sleep", next_scope)
+        asked = runs_cancel._ask(conn, run_id, settings, reason="", is_now=False)
+        assert (asked.is_heard, asked.shown.state) == (True, "running")
+    # One that has really ended is refused, and no request is left behind.
+    ended = add_run(conn, scope="west")
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    with pytest.raises(UsageError, match=r"does not run: it ended at .*, completed"):
+        runs_cancel._ask(conn, ended, settings, reason="", is_now=False)
+    assert cancellations.get(conn, ended) is None
