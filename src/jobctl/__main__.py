@@ -1,7 +1,6 @@
 """The entry of the command. A version is told before anything is imported; everything else goes to `cli`."""
 
 import gc
-import io
 import os
 import sys
 
@@ -32,8 +31,9 @@ def _open_closed_streams() -> None:
 
 def _lose_no_character() -> None:
     """In a locale that has no such character its number is printed, as on stderr, and not nothing at all."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

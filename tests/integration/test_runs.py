@@ -21,7 +21,7 @@ from jobctl.monitor.runs.log_lines import Excerpt
 from jobctl.monitor.runs.steps import steps_of
 from jobctl.queue.enqueue import Request, enqueue
 from jobctl.runtime import cancellations, history
-from jobctl.settings import load
+from jobctl.settings import Settings, load
 
 
 def all_pages(conn: psycopg.Connection, asked: Asked, limit: int) -> list[list[Listed]]:
@@ -291,7 +291,10 @@ def test_of_a_report_the_mails_that_it_made_are_told(conn: psycopg.Connection) -
 def test_who_only_looks_may_write_nothing(
     database: Database, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "open_database", lambda _settings: database)
+    def open_database(_settings: Settings) -> Database:
+        return database
+
+    monkeypatch.setattr(session, "open_database", open_database)
     with (
         pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
         session.reading(load(environ={}).settings, "runs show") as reader,
@@ -314,7 +317,11 @@ def test_between_two_scopes_of_a_run_a_cancel_waits_for_the_next(
         assert (asked.is_heard, asked.shown.state) == (True, "running")
     # One that has really ended is refused, and no request is left behind.
     ended = add_run(conn, scope="west")
-    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+
+    def at_once(_seconds: float) -> None:
+        pass
+
+    monkeypatch.setattr("time.sleep", at_once)
     with pytest.raises(UsageError, match=r"does not run: it ended at .*, completed"):
         runs_cancel._ask(conn, ended, settings, reason="", is_now=False)
     assert cancellations.get(conn, ended) is None

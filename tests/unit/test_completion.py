@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-import click
 import pytest
 import typer.main
+from typer.core import TyperCommand, TyperGroup
 
 from jobctl.cli import completion, entry
 from jobctl.cli.app import app
@@ -40,10 +40,15 @@ def test_the_last_eight_weeks_are_offered_by_their_names() -> None:
     assert len(weeks) == 8 and weeks == sorted(weeks, reverse=True)
 
 
-def commands(group: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    yield words, group
-    for name, command in getattr(group, "commands", {}).items():
-        yield from commands(command, (*words, name))
+def commands(
+    command: object, words: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], TyperCommand | TyperGroup]]:
+    """It, and all below it."""
+    if isinstance(command, TyperCommand | TyperGroup):
+        yield words, command
+    if isinstance(command, TyperGroup):
+        for name, inner in command.commands.items():
+            yield from commands(inner, (*words, name))
 
 
 def test_each_option_of_known_values_offers_them() -> None:
@@ -82,7 +87,7 @@ def test_the_command_is_known_before_any_other_is_made(
 
 
 def names_in(made: typer.Typer) -> list[str]:
-    return [name for (name, *rest), _ in list(commands(typer.main.get_command(made)))[1:] if not rest]
+    return [words[0] for words, _ in commands(typer.main.get_command(made)) if len(words) == 1]
 
 
 def test_the_table_has_each_command_and_only_the_wanted_one_is_made() -> None:

@@ -130,11 +130,8 @@ def statistics(
                 percentiles[key] = row["percentiles"]
 
     def figures(name: str, key: tuple[str, int | None]) -> Figures:
-        return _figures(name, counts[key], percentiles.get(key))
-
-    def figures_of_job(job: str) -> Figures:
-        trend_ms = tuple(trends[job]) if job in trends else ()
-        return figures(job, (job, None))._replace(trend_ms=trend_ms, trend_records=tuple(records[job]))
+        job = key[0]
+        return _figures(name, counts[key], percentiles.get(key), trends.get(job, ()), records.get(job, ()))
 
     jobs = sorted(job for job, day in counts if job and day is None)
     numbers = sorted(day for _, day in counts if day is not None)
@@ -143,7 +140,7 @@ def statistics(
         since,
         until,
         figures("", ("", None)),
-        tuple(figures_of_job(job) for job in jobs),
+        tuple(figures(job, (job, None)) for job in jobs),
         tuple(figures(in_zone[number], ("", number)) for number in numbers),
     )
 
@@ -157,7 +154,13 @@ def _days(since: datetime, until: datetime, zone: ZoneInfo) -> list[datetime]:
     return found
 
 
-def _figures(name: str, counts: Mapping[str, int], percentiles: Sequence[int] | None) -> Figures:
+def _figures(
+    name: str,
+    counts: Mapping[str, int],
+    percentiles: Sequence[int] | None,
+    trend_ms: Sequence[int | None],
+    trend_records: Sequence[int],
+) -> Figures:
     p50, p95, p99 = percentiles or (None, None, None)
     return Figures(
         name,
@@ -166,4 +169,6 @@ def _figures(name: str, counts: Mapping[str, int], percentiles: Sequence[int] | 
         p50_ms=p50,
         p95_ms=p95,
         p99_ms=p99,
+        trend_ms=tuple(trend_ms),
+        trend_records=tuple(trend_records),
     )
