@@ -26,7 +26,6 @@ COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "brig
 
 
 def doctor(
-    context: typer.Context,
     only: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,7 +53,7 @@ def doctor(
 
     _require_known(only or [], finding.SUBJECTS)
     _require_account(user)
-    situation = look_around(user=user, sends_test=send_test, commands=command_shapes(context))
+    situation = look_around(user=user, sends_test=send_test, commands=command_shapes())
     try:
         found = examine(situation, redactor().text, only=only or [])
     finally:
