@@ -70,7 +70,15 @@ SCRIPT = str(Path(sysconfig.get_path("scripts")) / "jobctl")
 COMPARED = {
     "conditions": {"anomaly-duration": {"jobs": {"work": 5}, "least_s": 100}, "unusual-run": {"enabled": False}}
 }
-TOLD_EACH_TIME = "[alerts]\nflaps = 100\n[alerts.conditions.consecutive-failures]\nenabled = false\n"
+# Neither is it flapping, nor is failing again and again told as an incident of its own.
+TOLD_EACH_TIME = """
+[alerts]
+flaps = 100
+[alerts.conditions.consecutive-failures]
+enabled = false
+[alerts.conditions.failure-rate]
+enabled = false
+"""
 COMMANDS = (
     ("list", ["list"]),
     ("list --all", ["list", "--all", "--since", "3650d"]),
@@ -185,6 +193,8 @@ def processes(database: Database, data_dir: Path, rounds: int) -> None:
         median, most = statistics.median(times), max(times)
         told = f"  jobctl run, {name:14} {median * 1000:6.0f} ms, {median / without:4.2f} x without alerts; "
         print(f"{told}{(median - without) * 1000:+.0f} ms, at most {(most - without) * 1000:+.0f}", flush=True)
+    if arrived != (due := 2 * (rounds + 1)):
+        raise SystemExit(f"{arrived} messages arrived where {due} are due: one for each opening and each end")
     print(f"  {arrived} messages arrived; a channel may cost {delivery.BUDGET_S:.0f} s", flush=True)
 
 

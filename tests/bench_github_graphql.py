@@ -17,6 +17,7 @@ import bench_github_shapes as shapes
 from bench_github_truth import Account, Comment, Commit, Event, Issue, Label, Milestone, Repo, Review, Truth
 
 MOST_NODES = 500_000
+LEADS_ON = "Wrapped"  # no type of GitHub's
 _TOKEN = re.compile(r'[\s,]*(?:#[^\n]*\s*)*(\.\.\.|[{}()\[\]:!=$]|"(?:\\.|[^"\\])*"|-?\d+|[A-Za-z_]\w*)')
 
 
@@ -141,6 +142,11 @@ class _Reader:
             raise Refused(f"Expected {token}, actual: {got}")
 
 
+def read(query: str, variables: Mapping[str, Any]) -> list[Selected]:
+    """Raises Refused."""
+    return _Reader(query, variables).query()
+
+
 class _Connection(NamedTuple):
     items: Sequence[Any]
 
@@ -159,7 +165,7 @@ class GraphQL:
     def answer(self, rate: Callable[[int], Mapping[str, Any]]) -> tuple[dict[str, Any], int]:
         """`rate` makes the object rateLimit of a cost. The JSON object, and the cost."""
         try:
-            selected = _Reader(self._query, self._variables).query()
+            selected = read(self._query, self._variables)
             cost = self._cost(selected)
             self._rate = rate(cost)
             data = self._object("Query", None, selected, ())
@@ -250,7 +256,7 @@ class GraphQL:
     def _field(self, kind: str, of: Any, field: Selected, path: tuple[str | int, ...]) -> Any:
         if kind == "Query":
             return self._of_query(field, path)
-        fields = _FIELDS[kind]
+        fields = FIELDS[kind]
         if field.name not in fields:
             raise Refused(f"Field '{field.name}' doesn't exist on type '{kind}'", "undefinedField")
         value = fields[field.name](self, of, field)
@@ -305,7 +311,7 @@ def _kind(value: Any) -> str | None:
         Label: "Label",
         Milestone: "Milestone",
     }
-    return "Wrapped" if isinstance(value, _Wrapped) else kinds.get(type(value))  # pyright: ignore[reportUnknownArgumentType]
+    return LEADS_ON if isinstance(value, _Wrapped) else kinds.get(type(value))  # pyright: ignore[reportUnknownArgumentType]
 
 
 class _Wrapped:
@@ -409,7 +415,7 @@ _OF_ACCOUNT: dict[str, _Field] = {
     "databaseId": _plain(lambda of: of.id),
 }
 
-_FIELDS: dict[str, dict[str, _Field]] = (
+FIELDS: dict[str, dict[str, _Field]] = (
     {
         "Repository": {
             "id": _plain(lambda repo: repo.node_id),
@@ -476,9 +482,7 @@ _FIELDS: dict[str, dict[str, _Field]] = (
             "number": _plain(lambda of: of.number),
             "title": _plain(lambda of: of.title),
         },
-        "Wrapped": {
-            name: _plain(lambda of, name=name: of.fields[name]) for name in ("oid", "commit", "name", "target")
-        },
+        LEADS_ON: {name: _plain(lambda of, name=name: of.fields[name]) for name in ("oid", "commit", "name", "target")},
         "IssueComment": {
             "id": _plain(lambda of: of.node_id),
             "author": _plain(lambda of: of.author),
@@ -500,5 +504,13 @@ _FIELDS: dict[str, dict[str, _Field]] = (
             "label": _plain(lambda of: of.label),
         }
         for kind in ("LabeledEvent", "UnlabeledEvent")
+    }
+    | {
+        kind: {
+            "actor": _plain(lambda of: of.actor),
+            "createdAt": _plain(lambda of: of.created_at),
+            "assignee": _plain(lambda of: of.assignee),
+        }
+        for kind in ("AssignedEvent", "UnassignedEvent")
     }
 )

@@ -347,6 +347,10 @@ TIMELINE = {
     "ClosedEvent": "closed",
     "ReadyForReviewEvent": "ready_for_review",
     "ConvertToDraftEvent": "convert_to_draft",
+    "LabeledEvent": "labeled",
+    "UnlabeledEvent": "unlabeled",
+    "AssignedEvent": "assigned",
+    "UnassignedEvent": "unassigned",
 }
 
 
@@ -369,6 +373,10 @@ def timeline(api: str, repo: Repo, of: Issue) -> list[Shape]:
             "created_at": stamp(each.created_at),
             "performed_via_github_app": None,
         }
+        if each.label is not None:
+            shape["label"] = {"name": each.label.name, "color": each.label.color}
+        if each.assignee is not None:
+            shape["assignee"] = account(api, each.assignee)
         found.append((each.created_at, each.id, shape))
     if of.pull is not None:
         for each in of.pull.commits:

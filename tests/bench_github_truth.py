@@ -137,6 +137,7 @@ class Event:
     actor: Account | None
     created_at: datetime
     label: Label | None = None
+    assignee: Account | None = None
 
 
 @dataclass(eq=False)
@@ -391,9 +392,15 @@ class Truth:
             self.tick()
 
     def assign(self, issue: Issue, *logins: str) -> None:
+        """To these and nobody else: an event for each who comes or goes."""
         with self.lock:
-            issue.assignees = [self.account(login) for login in logins]
+            before, issue.assignees = issue.assignees, [self.account(login) for login in logins]
             issue.updated_at = self.tick()
+            for kind, who in (
+                *(("UnassignedEvent", each) for each in before if each not in issue.assignees),
+                *(("AssignedEvent", each) for each in issue.assignees if each not in before),
+            ):
+                self._event(issue, kind, assignee=who)
 
     def set_milestone(self, issue: Issue, milestone: Milestone | None) -> None:
         with self.lock:
@@ -477,7 +484,20 @@ class Truth:
 
     def _happened(self, issue: Issue, kind: str, actor: str = "ann", label: Label | None = None) -> None:
         issue.updated_at = self.tick()
-        issue.events.append(Event(next(self._ids), kind, self.account(actor), issue.updated_at, label))
+        self._event(issue, kind, actor, label=label)
+
+    def _event(
+        self,
+        issue: Issue,
+        kind: str,
+        actor: str = "ann",
+        *,
+        label: Label | None = None,
+        assignee: Account | None = None,
+    ) -> None:
+        """At the moment of the issue's last change."""
+        who = self.account(actor)
+        issue.events.append(Event(next(self._ids), kind, who, issue.updated_at, label, assignee))
 
     def delete_issue(self, repo: Repo, number: int) -> None:
         with self.lock:

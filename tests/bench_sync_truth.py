@@ -2,14 +2,14 @@
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import psycopg
 
 from bench_github_shapes import stamp
-from bench_github_truth import Account, Issue, Repo, Truth
+from bench_github_truth import Account, Event, Issue, Repo, Truth
 
 MOST_TOLD = 5
 Rows = Mapping[Any, tuple[Any, ...]]
@@ -49,6 +49,10 @@ WHERE r.project_id = %s AND i.removed_at IS NULL
 LABEL_EVENTS = """
 SELECT concat_ws(' ', e.node_id, e.label_node_id, extract(epoch FROM e.at)::bigint, e.is_added), true
 FROM dev.label_events AS e JOIN dev.issues AS i USING (node_id) WHERE e.project_id = %s AND i.removed_at IS NULL
+"""
+ASSIGNEE_EVENTS = """
+SELECT concat_ws(' ', e.node_id, e.login, extract(epoch FROM e.at)::bigint, e.is_added), true
+FROM dev.assignee_events AS e JOIN dev.issues AS i USING (node_id) WHERE e.project_id = %s AND i.removed_at IS NULL
 """
 COMMITS = """
 SELECT sha, author, author_is_bot, author_name, subject, authored_at, committed_at FROM dev.commits
@@ -96,6 +100,11 @@ def _inside(conn: psycopg.Connection, truth: Truth, repo: Repo, project_id: int)
         *compared("reviews", rows(REVIEWS), {key: row for issue in pulls for key, row in _reviews(issue).items()}),
         *compared(
             "label events", rows(LABEL_EVENTS), {key: (True,) for issue in issues for key in _label_events(issue)}
+        ),
+        *compared(
+            "assignee events",
+            rows(ASSIGNEE_EVENTS),
+            {key: (True,) for issue in issues for key in _assignee_events(issue)},
         ),
         # What a forced push has dropped may stand; what nobody ever pushed may not.
         *compared(
@@ -226,13 +235,23 @@ def _pull(of: Issue) -> tuple[Any, ...]:
     )
 
 
+ADDED = {"LabeledEvent": "t", "UnlabeledEvent": "f", "AssignedEvent": "t", "UnassignedEvent": "f"}
+
+
 def _label_events(of: Issue) -> set[str]:
-    """Of an issue that is no pull request."""
-    added = {"LabeledEvent": "t", "UnlabeledEvent": "f"}
+    return _changes(of, lambda each: each.label and each.label.node_id)
+
+
+def _assignee_events(of: Issue) -> set[str]:
+    return _changes(of, lambda each: each.assignee and each.assignee.login)
+
+
+def _changes(of: Issue, subject: Callable[[Event], str | None]) -> set[str]:
+    """What came and went of an issue that is no pull request."""
     return {
-        f"{of.node_id} {each.label.node_id} {int(each.created_at.timestamp())} {added[each.kind]}"
+        f"{of.node_id} {name} {int(each.created_at.timestamp())} {ADDED[each.kind]}"
         for each in of.events
-        if each.label is not None and of.pull is None
+        if of.pull is None and (name := subject(each)) is not None
     }
 
 

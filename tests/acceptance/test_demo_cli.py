@@ -12,6 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from jobctl.jobs.demo.plan import HOST
+from jobctl.monitor.doctor import server
+
 HOLDS = """
 SELECT count(*) FROM pg_locks WHERE relation = 'ops.demo'::regclass AND mode = 'ShareRowExclusiveLock' AND granted
 """
@@ -82,6 +85,7 @@ def test_a_newcomer_loads_looks_around_and_removes(database_url: str, conn: psyc
     assert "25 sample projects were left out" in " ".join(obj("sync")["notes"])
     assert "GitHub knows nothing" in jobctl("sync", "--project", "demo/atlas", code=2)
     assert any("sample data" in each["what"] for each in obj("doctor", "--only", "runs")["items"])
+    assert all(place.host != HOST for place in server.places(conn))
     assert number("SELECT count(*) FROM ops.outbox") == 0
 
     removed = obj("demo", "remove")

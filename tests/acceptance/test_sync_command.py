@@ -1,8 +1,14 @@
 """`jobctl sync`, as cron or an operator runs it."""
 
 import json
+import os
+import pty
+import re
 import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Generator
 from typing import Any
 
@@ -85,6 +91,46 @@ def test_its_object_has_a_scope_for_each_project_and_an_account_of_the_quota(
     ended = sync.run("--scheduled")
     assert (ended.exit_code, ended.stdout, ended.stderr) == (0, b"", b"")
     assert {asked.status for asked in github.requests[told["counts"]["requests"] :]} == {304}
+
+
+def on_a_terminal(sync: Runner, *words: str) -> str:
+    """What a terminal of 120 columns shows of a run that ends with 0, without its colours."""
+    terminal, end = pty.openpty()
+    environment = sync.environment() | {"TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
+    command = [sys.executable, "-m", "jobctl", "sync", *words]
+    process = subprocess.Popen(
+        command, env=environment, cwd=sync.directory, stdin=subprocess.DEVNULL, stdout=end, stderr=end
+    )
+    os.close(end)
+    shown = bytearray()
+    try:
+        while part := os.read(terminal, 65_536):
+            shown += part
+    except OSError:  # nobody has the other end any more
+        pass
+    finally:
+        os.close(terminal)
+        assert process.wait(60) == 0, bytes(shown)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+
+
+def test_on_a_terminal_each_project_is_seen_as_it_goes_and_at_the_end_what_was_asked_of_github(
+    base: Base, github: GitHub, sync: Runner
+) -> None:
+    follow(base, github, "octo/cat", "octo/dog")
+    github.before_reply = lambda asked: time.sleep(0.15)  # longer than the screen takes to be drawn anew
+    shown = on_a_terminal(sync)
+    for name in ("octo/cat", "octo/dog"):
+        steps = set(re.findall(rf"  {name} [^\r\n]*?(repository|issues|details|commits|history|listing)", shown))
+        assert len(steps) >= 2, shown
+    assert re.search(r"projects [^\r\n]*0/2", shown) and re.search(r"projects [^\r\n]*2/2 octo/(cat|dog): ok", shown)
+    told = base.one("SELECT counts FROM ops.job_history WHERE job = 'sync'")
+    _, _, account = shown.partition(f"GitHub: {told['requests']:,} requests, 0 of them not modified; ")
+    assert account.startswith(f"{told['quota']:,} of the hour's quota, {told['points']:,} points")
+    told_of = re.findall(r"^    (\w+): (\d+) requests", account, re.MULTILINE)
+    by_endpoint = {name: int(number) for name, number in told_of}
+    assert {"repository", "issues", "details"} <= by_endpoint.keys()
+    assert sum(by_endpoint.values()) == told["requests"]
 
 
 def test_a_dry_run_writes_nothing_and_counts_what_the_run_after_it_does(

@@ -318,6 +318,8 @@ SPOILT = (
     "DELETE FROM dev.milestones WHERE milestone_id = (SELECT min(milestone_id) FROM dev.milestones)",
     "UPDATE dev.issues SET reopened = reopened + 1 WHERE node_id = (SELECT min(node_id) FROM dev.issues)",
     "UPDATE dev.issues SET label_ids = '{}' WHERE label_ids <> '{}'",
+    "DELETE FROM dev.label_events WHERE node_id = (SELECT min(node_id) FROM dev.label_events)",
+    "UPDATE dev.assignee_events SET is_added = NOT is_added",
     "DELETE FROM dev.pulls WHERE node_id = (SELECT min(node_id) FROM dev.pulls)",
     "DELETE FROM dev.reviews WHERE node_id = (SELECT min(node_id) FROM dev.reviews)",
     "DELETE FROM dev.commits WHERE sha = (SELECT min(sha) FROM dev.commits)",
@@ -333,6 +335,9 @@ def test_the_comparison_sees_each_table(database: Database, conn: psycopg.Connec
     clock = FastClock()
     world = make_world(random.Random(7), time.time, big=(60, 60), others=1)
     world.truth.milestone(world.big, "one more")
+    issue = world.truth.open_issue(world.big)
+    world.truth.put_label(issue, world.truth.label(world.big, "p0"))
+    world.truth.assign(issue, "dan")
     world.truth.release(world.big, "v9")
     world.truth.review(world.truth.open_pull(world.big))
     world.truth.push(world.big, world.truth.account("ann"))

@@ -243,6 +243,61 @@ def test_a_past_day_is_judged_by_the_labels_of_that_day(made: Repositories, metr
     assert bugs_by_severity(as_of=NOW - 9 * DAY - HOUR) == {"medium": 1}
 
 
+def test_a_past_day_counts_what_had_no_label_on_that_day(made: Repositories, metrics: Metrics) -> None:
+    """One got its only label yesterday, one lost its only one then, which is deleted since; the third one had another
+    one all the time."""
+    project_id = made.project()
+    got = made.issue(project_id, labels=["docs"], created_at=NOW - 10 * DAY)
+    lost = made.issue(project_id, created_at=NOW - 10 * DAY)
+    kept = made.issue(project_id, labels=["docs", "api"], created_at=NOW - 10 * DAY)
+    docs = made.label(project_id, "docs")
+    labelled(made, got, docs, NOW - DAY, is_added=True)
+    labelled(made, kept, docs, NOW - DAY, is_added=True)
+    labelled(made, lost, 4_711, NOW - 9 * DAY, is_added=True)
+    labelled(made, lost, 4_711, NOW - DAY, is_added=False)
+
+    def unlabelled(**options: Any) -> int:
+        return round(facts_of(metrics.figures(project_ids=[project_id], **options))["unlabelled_share"] * 3)
+
+    assert unlabelled() == 1  # the second
+    assert unlabelled(as_of=NOW - 2 * DAY) == 1  # the first
+    made.conn.execute("DELETE FROM dev.label_events WHERE NOT is_added")
+    assert unlabelled(as_of=NOW - 2 * DAY) == 2
+
+
+def assigned(made: Repositories, number: int, login: str, at: datetime, *, is_added: bool) -> None:
+    made.conn.execute(
+        "INSERT INTO dev.assignee_events (node_id, login, at, is_added, project_id)"
+        " SELECT node_id, %s, %s, %s, project_id FROM dev.issues WHERE number = %s",
+        (login, at, is_added, number),
+    )
+
+
+def test_a_past_day_knows_whose_a_bug_was_on_that_day(made: Repositories, metrics: Metrics) -> None:
+    """The first is nobody's until a day ago; the second was handed on then; the third is nobody's since; of the last
+    one GitHub told nothing."""
+    project_id = made.project()
+    first, second, third, _ = (
+        made.bug(project_id, "p0", created_at=NOW - 10 * DAY, assignees=names)
+        for names in (["ann", "bob"], ["bob"], [], ["ann"])
+    )
+    for login in ("ann", "bob"):
+        assigned(made, first, login, NOW - DAY, is_added=True)
+    assigned(made, second, "ann", NOW - 9 * DAY, is_added=True)
+    assigned(made, second, "ann", NOW - DAY, is_added=False)
+    assigned(made, second, "bob", NOW - DAY, is_added=True)
+    assigned(made, third, "ann", NOW - 8 * DAY, is_added=True)
+    assigned(made, third, "ann", NOW - DAY, is_added=False)
+
+    def unassigned(**options: Any) -> int:
+        return metrics.figures(**options)["unassigned_critical"]
+
+    assert unassigned() == 1  # the third
+    assert unassigned(as_of=NOW - 2 * DAY) == 1  # the first
+    assert unassigned(as_of=NOW - 8.5 * DAY) == 2  # and the third
+    assert unassigned(as_of=NOW - 9.5 * DAY) == 3  # and the second
+
+
 def test_pauses_are_those_that_github_tells_where_it_tells_any(made: Repositories) -> None:
     project_id = made.project()
     told, seen = (made.bug(project_id, "p0", "on hold", created_at=NOW - 10 * DAY) for _ in range(2))

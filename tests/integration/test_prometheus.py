@@ -124,6 +124,12 @@ def test_queue_slots_branches_projects_alerts_and_database_are_told(
         conn, "dev.metric_hours", hour=hour, computed_at=NOW, run_id="00000000-0000-0000-0000-000000000000",
         rules_version="v", figures=figures,
     )  # fmt: skip
+    for number, days, schedule in ((1, 1, None), (2, 6, "@weekly")):
+        insert(
+            conn, "dev.projects", node_id=f"n{number}", github_id=number, full_name=f"o/{number}", is_private=False,
+            is_fork=False, is_archived=False, stars=0, created_on_github_at=NOW, synced_at=NOW - days * DAY,
+            schedule=schedule, sync_outcome="ok",
+        )  # fmt: skip
     incident(conn)
     for state in ("new", "failed", "sent"):
         insert(conn, "ops.outbox", channel="slack", dedupe_key=state, payload={}, state=state)
@@ -141,6 +147,7 @@ def test_queue_slots_branches_projects_alerts_and_database_are_told(
         ("jobctl_branch_active", "places"): 1,
         ("jobctl_branch_expected_freshness_seconds", "places"): 86_400,
         ("jobctl_branch_open_rejects", "places"): 3,
+        ("jobctl_projects", "ok"): 2,
         ("jobctl_open_bugs", "critical"): 2,
         ("jobctl_revenue_at_risk_per_day", "critical"): 150.5,
         ("jobctl_service_level_cycles", "resolution", "breached"): 4,
@@ -153,6 +160,7 @@ def test_queue_slots_branches_projects_alerts_and_database_are_told(
     flat = {(name, *(value for _, value in labels)): value for (name, labels), value in told.items()}
     assert {key: flat.get(key) for key in expected} == expected
     assert 590 < flat["jobctl_queue_oldest_due_seconds", "crawl"] < 700
+    assert flat[("jobctl_project_oldest_sync_timestamp_seconds",)] == pytest.approx((NOW - DAY).timestamp())
     assert flat[("jobctl_database_size_bytes",)] > 1_000_000
     assert ("jobctl_table_size_bytes", "ops.job_history") in flat
 

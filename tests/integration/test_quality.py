@@ -42,6 +42,10 @@ def in_order(conn: psycopg.Connection, source: Source, ingest: Ingest) -> Source
     insert(conn, "ops.sync_events", run_id=last, job="sync", level="info", event="project_synced")
     incident(conn)
     incident(conn, state="resolved")
+    insert(
+        conn, "dev.projects", node_id="w", github_id=9, full_name="o/weekly", is_private=False, is_fork=False,
+        is_archived=False, stars=0, created_on_github_at=NOW, synced_at=NOW - 5 * DAY, schedule="@weekly",
+    )  # fmt: skip
     insert(conn, "ops.outbox", channel="slack", dedupe_key="a", payload={}, state="sent")
     done = make_task(conn, state="succeeded", attempts=2)
     make_attempt(conn, done, fence=1, claimed_at="now() - interval '40 s'", finished_at="now() - interval '30 s'")

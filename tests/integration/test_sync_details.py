@@ -10,7 +10,7 @@ import pytest
 from bench_github import Asked, GitHub, Reply, json_reply, status_fault
 from bench_github_truth import Repo
 from bench_sync import Sync, counted, no_pause
-from jobctl.github.client import Client
+from jobctl.github.waiting import Waiting
 
 
 def test_more_reviews_and_comments_than_a_page_are_all_read(
@@ -52,6 +52,29 @@ def test_when_labels_were_put_on_and_taken_away_is_kept(
     ]  # fmt: skip
 
 
+def test_when_issues_were_assigned_and_to_whom_is_kept(
+    github: GitHub, sync: Sync, cat: Repo, conn: psycopg.Connection
+) -> None:
+    truth = github.truth
+    truth.account("helper[bot]", "Bot")
+    issue, pull = truth.open_issue(cat), truth.open_pull(cat)
+    truth.assign(issue, "ann", "helper[bot]")
+    truth.assign(pull, "bob")
+    sync()
+    assert sync.differences() == [] and sync.rows("assignee_events") == 2
+    truth.assign(issue, "bob")
+    sync()
+    assert sync.differences() == []
+    changes = conn.execute("SELECT login, is_added FROM dev.assignee_events ORDER BY at, login, is_added").fetchall()
+    assert changes == [
+        ("ann", True), ("helper[bot]", True), ("ann", False), ("bob", True), ("helper[bot]", False),
+    ]  # fmt: skip
+    issue.events[0].assignee = None  # ann's account is no more
+    truth.edit(issue, title="Another one")
+    sync()
+    assert sync.rows("assignee_events") == 4
+
+
 def test_what_was_asked_for_in_the_minute_of_its_change_is_asked_for_once_more(
     github: GitHub, sync: Sync, cat: Repo
 ) -> None:
@@ -70,7 +93,7 @@ def test_what_was_asked_for_in_the_minute_of_its_change_is_asked_for_once_more(
 def test_a_batch_that_is_too_much_is_asked_for_in_parts_and_one_that_is_refused_leaves_the_others(
     github: GitHub, sync: Sync, cat: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Client, "_pause", no_pause)
+    monkeypatch.setattr(Waiting, "pause", no_pause)
     for _ in range(60):
         github.truth.open_pull(cat)
     evil = cat.issues[17].node_id

@@ -1,14 +1,17 @@
-"""The test server's answers have the shapes that GitHub's own description demands (scripts/github-contract)."""
+"""The test server's answers have the shapes that GitHub's own descriptions demand, and queries ask for nothing that its
+schema does not have (scripts/github-contract)."""
 
 import json
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+import bench_github_graphql as graphql
 from bench_github import GitHub
+from jobctl.jobs.sync import details_reading, reconcile
 
 CONTRACT: dict[str, Any] = json.loads((Path(__file__).parents[1] / "github_contract.json").read_text(encoding="utf-8"))
 TYPES: dict[str, tuple[type, ...]] = {
@@ -63,8 +66,11 @@ def github() -> Generator[GitHub, None, None]:
         repo = truth.repo("octo/cat")
         issue, pull = truth.open_issue(repo, body="text"), truth.open_pull(repo)
         issue.milestone = truth.milestone(repo, "1.0")
-        issue.assignees = [truth.account("dan")]
-        truth.put_label(issue, truth.label(repo, "bug"))
+        truth.assign(issue, "dan")
+        truth.assign(pull, "dan")
+        truth.label(repo, "bug").description = "It breaks"
+        truth.put_label(issue, repo.labels[0])
+        truth.put_label(pull, repo.labels[0])
         truth.review(pull)
         truth.comment(pull)
         truth.reopen(pull)
@@ -128,3 +134,77 @@ def test_the_check_sees_a_missing_field_another_type_and_a_strange_name(github: 
     assert "issue.number is str, not integer" in told
     assert "issue.numbre is not described" in told
     assert "issue.user.id is null" in told
+
+
+# GraphQL ------------------------------------------------------------------------------------------------------------
+
+TYPES_OF_GRAPHQL: dict[str, dict[str, Any]] = CONTRACT["graphql"]["types"]
+QUERIES = {
+    "details": details_reading.DETAILS,
+    "further reviews": details_reading.FURTHER_REVIEWS,
+    "further comments": details_reading.FURTHER_COMMENTS,
+    **{f"reconcile {kind}": query for kind, query in reconcile.QUERY.items()},
+}
+
+
+def strange(kind: str, selected: Sequence[graphql.Selected], where: str) -> Iterator[str]:
+    """What a query asks of a type that GitHub's schema does not have."""
+    for field in selected:
+        of, at = field.on or kind, f"{where}.{field.key}"
+        if of not in TYPES_OF_GRAPHQL:
+            yield f"{at}: {of} is not in the contract"
+            continue
+        if of != kind and not possible(of) & possible(kind):
+            yield f"{at}: {kind} is never {of}"
+        if field.name == "__typename":
+            continue
+        if field.name not in TYPES_OF_GRAPHQL[of].get("fields", {}):
+            yield f"{at}: {of} has no {field.name}"
+            continue
+        arguments = TYPES_OF_GRAPHQL[of].get("arguments", {}).get(field.name, {})
+        for name, value in field.arguments.items():
+            if name not in arguments:
+                yield f"{at}: {field.name} takes no {name}"
+            allowed = TYPES_OF_GRAPHQL.get(arguments.get(name, ""), {}).get("values")
+            if allowed and not set(value if isinstance(value, list) else [value]) <= set(allowed):  # pyright: ignore[reportUnknownArgumentType]
+                yield f"{at}: {name} is {value}, none of {allowed}"
+        if field.inside:
+            yield from strange(TYPES_OF_GRAPHQL[of]["fields"][field.name], field.inside, at)
+
+
+def possible(kind: str) -> set[str]:
+    """The types that a value of this one may have; of Node nearly all."""
+    return set(TYPES_OF_GRAPHQL) if kind == "Node" else set(TYPES_OF_GRAPHQL[kind].get("possible", [kind]))
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_asks_for_nothing_that_githubs_schema_does_not_have(name: str) -> None:
+    given: dict[str, Any] = {"ids": [], "id": "", "after": None, "owner": "", "name": ""}
+    assert list(strange("Query", graphql.read(QUERIES[name], given), "")) == []
+
+
+def test_the_test_server_has_no_field_that_githubs_schema_does_not_have() -> None:
+    for kind, fields in graphql.FIELDS.items():
+        if kind != graphql.LEADS_ON:
+            assert (kind, set(fields) - set(TYPES_OF_GRAPHQL[kind]["fields"])) == (kind, set())
+
+
+@pytest.mark.parametrize(
+    ("query", "fault"),
+    [
+        ("{ node(id: $id) { ... on Issue { titel } } }", ".node.titel: Issue has no titel"),
+        ("{ node(id: $id) { ... on Label { name colour } } }", ".node.colour: Label has no colour"),
+        ("{ rateLimit { ... on User { login } } }", ".rateLimit.login: RateLimit is never User"),
+        (
+            "{ node(id: $id) { ... on Issue { comments(frist: 1) { totalCount } } } }",
+            ".node.comments: comments takes no frist",
+        ),
+        (
+            "{ node(id: $id) { ... on Issue { timelineItems(itemTypes: [ASIGNED_EVENT], first: 1) { totalCount } } } }",
+            ".node.timelineItems: itemTypes is ['ASIGNED_EVENT'], none of ",
+        ),
+    ],
+)
+def test_the_check_sees_what_a_query_must_not_ask_for(query: str, fault: str) -> None:
+    (found,) = strange("Query", graphql.read(f"query ($id: ID!) {query}", {"id": ""}), "")
+    assert found.startswith(fault)

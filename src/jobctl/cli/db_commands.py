@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Start, stop and look at the database; bring it to this version's schema; open it in other programs.",
-    epilog="Without DATABASE_URL jobctl uses an embedded PostgreSQL, which it starts by itself when it is needed.",
+    epilog="Example: jobctl db status; jobctl db migrate; jobctl db psql. Without DATABASE_URL the database is an "
+    "embedded PostgreSQL, which starts by itself when it is needed.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -110,7 +111,11 @@ def url(
     epilog="Example: jobctl db psql -c 'SELECT job, status FROM ops.job_history ORDER BY started_at DESC LIMIT 5'",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
-def psql(arguments: Annotated[list[str] | None, typer.Argument(metavar="[PSQL ARGUMENTS]...")] = None) -> None:
+def psql(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[PSQL ARGUMENTS]...", help="Options and arguments of psql's own.")
+    ] = None,
+) -> None:
     """Open the database in psql. What follows goes to psql."""
     import os
     import shutil

@@ -83,6 +83,7 @@ def _plain(value: float | None, unit: str = "") -> str:
 
 def print_explained(found: Explained) -> None:
     rows: list[Sequence[object]] = [["title", found.issue.title], ["state", found.issue.state]]
+    rows.append(["assigned to", ", ".join(found.issue.assignees) or "nobody"])
     rows += [[f"label {label}", "; ".join(said_by(meaning)) or "says nothing"] for label, meaning in found.labels]
     if found.form_text is not None:
         rows.append(["form says", found.form_text])

@@ -14,6 +14,16 @@ WITH meant AS MATERIALIZED (
     FROM dev.label_events AS e
     WHERE e.project_id = ANY(%(project_ids)s::bigint[]) AND e.at > %(as_of)s
     ORDER BY e.node_id, e.label_node_id, e.at, e.is_added
+-- The same of assignees: who came later was none, who went later was one.
+), later_people AS MATERIALIZED (
+    SELECT t.node_id, array_agg(t.login) FILTER (WHERE t.is_added) AS came, bool_or(NOT t.is_added) AS has_gone
+    FROM (
+        SELECT DISTINCT ON (e.node_id, e.login) e.node_id, e.login, e.is_added
+        FROM dev.assignee_events AS e
+        WHERE e.project_id = ANY(%(project_ids)s::bigint[]) AND e.at > %(as_of)s
+        ORDER BY e.node_id, e.login, e.at, e.is_added
+    ) AS t
+    GROUP BY t.node_id
 -- Without bodies and titles, which are read of bugs alone.
 ), candidates AS MATERIALIZED (
     SELECT i.node_id, i.label_ids
@@ -40,7 +50,7 @@ SELECT i.node_id, i.project_id, i.number, i.created_at,
     CASE WHEN i.first_response_at <= %(as_of)s THEN i.first_response_at END AS first_response_at,
     CASE WHEN i.closed_at <= %(as_of)s THEN i.closed_at END AS closed_at,
     i.state_reason IS NULL OR i.state_reason NOT IN ('not_planned', 'duplicate') AS is_resolved,
-    i.assignees <> '{}' AS is_assigned, s.severity, s.impact AS label_impact, s.pauses AS is_paused,
+    coalesce(t.has_gone, false) OR NOT i.assignees <@ coalesce(t.came, '{}') AS is_assigned, s.severity, s.impact AS label_impact, s.pauses AS is_paused,
     CASE WHEN i.closed_at <= %(as_of)s THEN NULL
         WHEN position(%(heading)s IN replace(i.body, E'\r', '')) > 0 THEN left(btrim(split_part(split_part(
             replace(i.body, E'\r', ''), %(heading)s, 2), E'\n###', 1), E' \n\t'), 200)
@@ -48,4 +58,5 @@ SELECT i.node_id, i.project_id, i.number, i.created_at,
     p.per_day AS imported
 FROM said AS s
 JOIN dev.issues AS i USING (node_id)
+LEFT JOIN later_people AS t USING (node_id)
 LEFT JOIN dev.impacts AS p ON p.project_id = i.project_id AND p.number = i.number

@@ -96,7 +96,7 @@ class Issue(NamedTuple):
     removed_at: datetime | None
     removal: str | None
     moved_to: str | None
-    is_assigned: bool
+    assignees: Sequence[str]
     labels: Sequence[str]
     imported: Decimal | None
     note: str | None

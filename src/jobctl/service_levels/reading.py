@@ -123,7 +123,7 @@ def projects(conn: psycopg.Connection, project_ids: Sequence[int] | None = None)
 
 ISSUE = """
 SELECT i.node_id, i.is_pull, i.title, i.body, i.state, i.state_reason, i.created_at, i.first_response_at, i.closed_at,
-    i.reopened, i.removed_at, i.removal, i.moved_to, i.assignees <> '{}' AS is_assigned,
+    i.reopened, i.removed_at, i.removal, i.moved_to, i.assignees,
     ARRAY(SELECT l.name FROM dev.labels AS l WHERE l.label_id = ANY(i.label_ids) ORDER BY lower(l.name)) AS labels,
     m.per_day AS imported, m.note
 FROM dev.issues AS i LEFT JOIN dev.impacts AS m USING (project_id, number)

@@ -40,6 +40,7 @@ class Explained(NamedTuple):
             "title": self.issue.title,
             "is_bug": verdict is not None,
             "why_not": self.why_not or None,
+            "assignees": list(self.issue.assignees),
             "labels": [{"label": label, "says": said_by(meaning)} for label, meaning in self.labels],
             "form": self.form_text,
             "imported": None if self.issue.imported is None else float(self.issue.imported),

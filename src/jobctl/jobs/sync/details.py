@@ -25,9 +25,9 @@ from jobctl.jobs.sync.details_reading import (
     reviews_of,
 )
 from jobctl.jobs.sync.session import Session
-from jobctl.projects.objects import issues, label_events, payloads, pulls, reviews
+from jobctl.projects.objects import assignee_events, issues, label_events, payloads, pulls, reviews
 from jobctl.projects.objects.issues import Due
-from jobctl.projects.objects.rows import IssueDetails, LabelEvent, Pull, Review
+from jobctl.projects.objects.rows import AssigneeEvent, IssueDetails, LabelEvent, Pull, Review
 from jobctl.projects.objects.upsert import Written
 
 ENDPOINT: Final = "details"
@@ -42,6 +42,7 @@ class Found(NamedTuple):
     pull: Pull | None
     reviews: Sequence[Review]
     label_events: Sequence[LabelEvent]
+    assignee_events: Sequence[AssigneeEvent]
     payload: Object
 
 
@@ -122,7 +123,7 @@ def _whole(session: Session, details: Details, row: Due, payload: Object, *, is_
     issue = IssueDetails(row.node_id, row.updated_at if is_settled else None, first, details.reopened)
     pull = details.pull._replace(first_review_at=reviewed) if details.pull is not None else None
     by_id = {review.node_id: review for review in all_reviews}
-    return Found(issue, pull, list(by_id.values()), details.label_events, payload)
+    return Found(issue, pull, list(by_id.values()), details.label_events, details.assignee_events, payload)
 
 
 def _node(session: Session, query: str, node_id: str, after: str, where: str) -> Object:
@@ -142,7 +143,10 @@ def write(session: Session, batch: Batch) -> None:
         made.add("reviews", reviews.replace(conn, project_id, [each.node_id for each in of_pulls], of_reviews))
         ids = [each.issue.node_id for each in batch.found if each.pull is None]
         of_labels = [event for each in batch.found for event in each.label_events]
-        made.add("details", Written(updated=label_events.replace(conn, project_id, ids, of_labels)))
+        of_assignees = [event for each in batch.found for event in each.assignee_events]
+        events = label_events.replace(conn, project_id, ids, of_labels)
+        events += assignee_events.replace(conn, project_id, ids, of_assignees)
+        made.add("details", Written(updated=events))
         payloads.keep(conn, project_id, "details", {each.issue.node_id: each.payload for each in batch.found})
     session.failed[session.step] += batch.refused
     if batch.refused:

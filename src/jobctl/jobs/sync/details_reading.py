@@ -22,15 +22,16 @@ from jobctl.github.reading import (
     text_or_none,
 )
 from jobctl.jobs.sync.reading import BOT, NOBODY, Who, count_of
-from jobctl.projects.objects.rows import LabelEvent, Pull, Review
+from jobctl.projects.objects.rows import AssigneeEvent, LabelEvent, Pull, Review
 
 COMMENTS: Final = 20
-LABEL_EVENTS: Final = 100  # the last ones; hardly an issue has more, and the oldest matter least
+CHANGES: Final = 100  # of labels and of assignees, the last ones; hardly an issue has more, and the oldest matter least
 
 _COMMENT: Final = "nodes { author { __typename login } createdAt } pageInfo { hasNextPage endCursor }"
 _REVIEW: Final = """
 nodes { id author { __typename login } state submittedAt commit { oid } } pageInfo { hasNextPage endCursor }
 """
+_ASSIGNEE: Final = "__typename ... on Actor { login }"  # one of several types, each of which is an actor
 DETAILS: Final = f"""
 query ($ids: [ID!]!) {{
   rateLimit {{ cost }}
@@ -41,11 +42,18 @@ query ($ids: [ID!]!) {{
       author {{ __typename login }}
       comments(first: {COMMENTS}) {{ {_COMMENT} }}
       reopened: timelineItems(itemTypes: [REOPENED_EVENT], first: 50) {{ nodes {{ __typename }} }}
-      labelled: timelineItems(itemTypes: [LABELED_EVENT, UNLABELED_EVENT], last: {LABEL_EVENTS}) {{
+      labelled: timelineItems(itemTypes: [LABELED_EVENT, UNLABELED_EVENT], last: {CHANGES}) {{
         nodes {{
           __typename
           ... on LabeledEvent {{ createdAt label {{ id }} }}
           ... on UnlabeledEvent {{ createdAt label {{ id }} }}
+        }}
+      }}
+      assigned: timelineItems(itemTypes: [ASSIGNED_EVENT, UNASSIGNED_EVENT], last: {CHANGES}) {{
+        nodes {{
+          __typename
+          ... on AssignedEvent {{ createdAt assignee {{ {_ASSIGNEE} }} }}
+          ... on UnassignedEvent {{ createdAt assignee {{ {_ASSIGNEE} }} }}
         }}
       }}
     }}
@@ -110,6 +118,7 @@ class Details(NamedTuple):
     pull: Pull | None
     reviews: Reviews
     label_events: list[LabelEvent]
+    assignee_events: list[AssigneeEvent]
 
 
 def details_of(node: Any, where: str) -> Details:
@@ -126,6 +135,7 @@ def details_of(node: Any, where: str) -> Details:
         pull=_pull_of(of, node_id, where) if kind == "PullRequest" else None,
         reviews=reviews_of(of, node_id, where) if kind == "PullRequest" else Reviews([], None),
         label_events=_label_events_of(of, node_id, where) if kind == "Issue" else [],
+        assignee_events=_assignee_events_of(of, node_id, where) if kind == "Issue" else [],
     )
 
 
@@ -141,6 +151,18 @@ def _label_events_of(of: Object, node_id: str, where: str) -> list[LabelEvent]:
         )
         for each in _nodes(inner(of, "labelled", where), where)
         if (label := inner_or_none(each, "label", where)) is not None
+    ]
+
+
+def _assignee_events_of(of: Object, node_id: str, where: str) -> list[AssigneeEvent]:
+    """Of an issue. An event of an account that is no more says nothing."""
+    where = f"{where}.assigned"
+    return [
+        AssigneeEvent(
+            node_id, login, moment(each, "createdAt", where), text(each, "__typename", where) == "AssignedEvent"
+        )
+        for each in _nodes(inner(of, "assigned", where), where)
+        if (login := _who(each, "assignee", where).login) is not None
     ]
 
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from jobctl import clock
-from jobctl.github.client import Found, Page
 from jobctl.github.failures import BadAnswer, Gone
+from jobctl.github.page import Found, Page
 from jobctl.github.reading import (
     Object,
     flag,
@@ -69,7 +69,7 @@ def fetch(session: Session, due: PullDue) -> None:
         happened.reopened,
     )
     by_id = {review.node_id: review for review in happened.reviews}
-    write(session, Batch([Details(issue, pull, list(by_id.values()), [], of)], [], 0))
+    write(session, Batch([Details(issue, pull, list(by_id.values()), [], [], of)], [], 0))
 
 
 def happened_of(events: Iterable[Object], pull_node_id: str, where: str) -> Happened:

@@ -122,7 +122,11 @@ class Place:
     os_user: str
 
 
-PLACES = "SELECT DISTINCT host, os_user FROM ops.job_history WHERE started_at > now() - interval '30 days'"
+# Runs of sample data (`jobctl demo load`) are of a host that there is nowhere.
+PLACES = """
+SELECT DISTINCT host, os_user FROM ops.job_history
+WHERE started_at > now() - interval '30 days' AND host <> 'demo.invalid'
+"""
 
 
 def places(conn: psycopg.Connection) -> list[Place]:

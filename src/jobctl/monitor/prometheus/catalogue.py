@@ -80,7 +80,10 @@ SECTIONS: Final[Mapping[str, tuple[Metric, ...]]] = {
     ),
     "projects": (
         Metric("jobctl_projects", "Active projects by the outcome of their last sync.", ("outcome",)),
-        Metric("jobctl_project_oldest_sync_timestamp_seconds", "When the project that waits longest was synced."),
+        Metric(
+            "jobctl_project_oldest_sync_timestamp_seconds",
+            "When the project without a schedule of its own that waits longest was synced.",
+        ),
         Metric("jobctl_metrics_hour_timestamp_seconds", "The latest hour that `jobctl metrics` has figures of."),
         Metric("jobctl_open_bugs", "Open bugs by severity.", ("severity",)),
         Metric("jobctl_revenue_at_risk_per_day", "What open bugs cost a day, in the team's currency.", ("severity",)),

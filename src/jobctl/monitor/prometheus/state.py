@@ -36,7 +36,8 @@ def read_branches(conn: psycopg.Connection, _now: datetime) -> list[Sample]:
 
 
 PROJECTS = """
-SELECT coalesce(p.sync_outcome, 'never'), count(*), min(p.synced_at) FROM dev.projects AS p WHERE p.active GROUP BY 1
+SELECT coalesce(p.sync_outcome, 'never'), count(*), min(p.synced_at) FILTER (WHERE p.schedule IS NULL)
+FROM dev.projects AS p WHERE p.active GROUP BY 1
 """
 FIGURES = "SELECT m.hour, m.figures FROM dev.metric_hours AS m ORDER BY m.hour DESC LIMIT 1"
 

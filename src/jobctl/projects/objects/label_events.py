@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import psycopg
 
 from jobctl.projects.objects.rows import LabelEvent
-from jobctl.projects.objects.upsert import document
+from jobctl.projects.objects.upsert import replaced
 
 # One statement: what these issues have that is told no more goes, what is told and not there comes.
 REPLACE = """
@@ -27,7 +27,4 @@ ON CONFLICT DO NOTHING
 
 def replace(conn: psycopg.Connection, project_id: int, issues: Sequence[str], events: Sequence[LabelEvent]) -> int:
     """All that these issues have. Gives how many are new."""
-    if not issues:
-        return 0
-    values = {"project_id": project_id, "issues": list(issues), "rows": document(events)}
-    return conn.execute(REPLACE, values).rowcount
+    return replaced(conn, REPLACE, project_id, issues, events)

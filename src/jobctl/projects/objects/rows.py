@@ -65,6 +65,15 @@ class LabelEvent(NamedTuple):
     is_added: bool
 
 
+class AssigneeEvent(NamedTuple):
+    """An issue was assigned to somebody, or taken from them."""
+
+    node_id: str
+    login: str
+    at: datetime
+    is_added: bool
+
+
 class Pull(NamedTuple):
     node_id: str
     is_draft: bool

@@ -44,6 +44,17 @@ def upserted(conn: psycopg.Connection, statement: str, rows: Sequence[Row], valu
     return Written(inserted, len(found) - inserted, len(rows) - len(found))
 
 
+def replaced(
+    conn: psycopg.Connection, statement: str, project_id: int, issues: Sequence[str], rows: Sequence[Row]
+) -> int:
+    """`statement` takes %(project_id)s, %(issues)s and %(rows)s, all that there is of these issues. Gives how many rows
+    are new."""
+    if not issues:
+        return 0
+    values = {"project_id": project_id, "issues": list(issues), "rows": document(rows)}
+    return conn.execute(statement.encode(), values).rowcount
+
+
 def _plain(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
