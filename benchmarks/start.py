@@ -3,7 +3,7 @@
     python benchmarks/start.py [--rounds 15]
 
 Each round runs every command once, in turn, as a whole process; printed are the medians and their ratio to
-`python -c pass` of the same interpreter.
+`python -c pass` of the same interpreter. The last two are what bash starts for a press of Tab (goal: 0.5 s).
 """
 
 import argparse
@@ -19,6 +19,8 @@ from server import machine, scratch_server
 
 from jobctl.runtime.guard import Grant, Guard
 
+TABS = {"Tab, a word": "jobctl runs li", "Tab, a branch": "jobctl branch show fr"}
+OFFERED = {"Tab, a word": b"list\n", "Tab, a branch": b"free\n"}
 LIMITS = {"--version": 2.0, "--help": 8.0, "lock held": 22.0}
 
 
@@ -33,6 +35,7 @@ def main() -> None:
         "--help": [script, "--help"],
         "lock held": [script, "ingest-branch", "--branch", "held"],
         "nothing new": [script, "ingest-branch", "--branch", "free"],
+        **{name: [script] for name in TABS},
     }
     with scratch_server() as (data_dir, database):
         os.environ["JOBCTL_DATA_DIR"] = str(data_dir)
@@ -52,8 +55,11 @@ def main() -> None:
             for number in range(rounds + 1):
                 for name, command in commands.items():
                     started = time.perf_counter()
-                    done = subprocess.run(command, capture_output=True, check=False)
-                    if done.returncode != 0:
+                    done = subprocess.run(command, capture_output=True, check=False, env=os.environ | tab(name))
+                    if name in OFFERED:
+                        if done.stdout != OFFERED[name]:
+                            raise SystemExit(f"{name}: {done.stdout.decode()} was offered: {done.stderr.decode()}")
+                    elif done.returncode != 0:
                         raise SystemExit(f"{command} failed: {done.stderr.decode()}")
                     if number:  # the first round warms the caches
                         taken[name].append(time.perf_counter() - started)
@@ -67,6 +73,14 @@ def main() -> None:
         median = statistics.median(times)
         limit = f" (at most {LIMITS[name]:.0f})" if name in LIMITS else ""
         print(f"  {name:12} {median * 1000:6.0f} ms, {median / bare:5.1f} x bare{limit}")
+
+
+def tab(name: str) -> dict[str, str]:
+    """What bash tells the program that completes a line."""
+    if name not in TABS:
+        return {}
+    line = TABS[name]
+    return {"_JOBCTL_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
 
 
 if __name__ == "__main__":

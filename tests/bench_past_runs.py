@@ -78,10 +78,17 @@ def add_run(
 
 @contextmanager
 def running(
-    database: Database, conn: psycopg.Connection, job: str, scope: str, *, host: str = HOST, lease_s: int = 60
+    database: Database,
+    conn: psycopg.Connection,
+    job: str,
+    scope: str,
+    *,
+    host: str = HOST,
+    lease_s: int = 60,
+    run_id: uuid.UUID | None = None,
 ) -> Generator[uuid.UUID, None, None]:
     """A run that holds its lock, as its row says."""
-    run_id = uuid.uuid4()
+    run_id = run_id or uuid.uuid4()
     guard = Guard(database, job, scope, lease_s=lease_s)
     grant = guard.acquire(conn, run_id=run_id, host=host, worker_pid=7)
     assert isinstance(grant, Grant)

@@ -7,6 +7,7 @@ import sys
 
 def main() -> None:
     _open_closed_streams()
+    _lose_no_character()
     gc.set_threshold(100_000)  # a start makes many objects and hardly any garbage; looking for it took a tenth of it
     if sys.argv[1:] == ["--version"]:
         from jobctl.version import __version__
@@ -26,6 +27,13 @@ def _open_closed_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
             setattr(sys, name, os.fdopen(number, mode))
+
+
+def _lose_no_character() -> None:
+    """In a locale that has no such character its number is printed, as on stderr, and not nothing at all."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -392,6 +392,7 @@ def test_stats_tell_backlog_rates_times_users_failures_and_patterns(queue: Comma
     figures = obj(queue("stats", "--since", "1h", "--json"))
     assert set(figures) == {
         "since", "until", "type", "backlog", "tries", "sampled_share", "users", "failures", "patterns", "projection",
+        "waiting",
     }  # fmt: skip
     queued = next(each for each in figures["backlog"] if each["state"] == "queued")
     assert set(queued) == {"type", "state", "tasks", "due", "oldest_due_at", "oldest_due_s"}

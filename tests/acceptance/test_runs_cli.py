@@ -15,6 +15,7 @@ from bench_postgres import Bench, wait_for
 from bench_runs import SHORT_LIMITS, Base, Ended, NewRunner, Runner, Started
 from bench_source import Source, violations
 from bench_wire import Proxy, hold_at_begin
+from bench_work import broken_promises, enqueue, outcomes, prepare, states
 from jobctl.db import embedded
 
 ROW = "SELECT status, exit_code, error_message FROM ops.job_history WHERE correlation_id = %s"
@@ -135,6 +136,32 @@ def test_a_job_that_is_cancelled_keeps_its_checkpoint_and_the_next_run_goes_on(
     assert 1 <= done < 20
     runner.succeed()
     assert not violations(base.conn)
+
+
+def test_a_worker_that_is_cancelled_gives_back_what_it_has_in_hand(
+    base: Base, runner: Runner, operator: Operator
+) -> None:
+    work = prepare(base, runner)
+    quick = enqueue(base, "noop", count=5)
+    (polite,) = enqueue(base, "polite", {"s": 60})  # heeds that its run ends
+    (deaf,) = enqueue(base, "sleep", {"s": 60})  # does not
+    started = work.start("--concurrency", "2")
+    wait_for(lambda: states(base) == {"succeeded": len(quick), "running": 2}, 30)
+    asked = operator.told("runs", "cancel", "work", "--reason", "deploy", "--wait")
+    assert (asked["state"], asked["exit_code"], asked["is_heard"]) == ("interrupted", 143, True)
+    assert started.wait().exit_code == 143
+    ((status, exit_code, message),) = base.all(ROW, started.correlation_id)
+    assert (status, exit_code) == ("interrupted", 143) and message.startswith("cancelled by "), message
+    # No try is spent on a task that was given back, and the next run may have it at once.
+    left = base.all("SELECT task_id, state, attempts FROM queue.tasks WHERE state <> 'succeeded' ORDER BY task_id")
+    assert left == [(polite, "queued", 0), (deaf, "queued", 0)]
+    assert outcomes(base) == {"succeeded": len(quick), "released": 2}
+    assert broken_promises(base) == []
+    assert operator.told("explain", "work")["tries"] == [
+        {"type": "noop", "outcome": "succeeded", "tries": len(quick)},
+        {"type": "polite", "outcome": "released", "tries": 1},
+        {"type": "sleep", "outcome": "released", "tries": 1},
+    ]
 
 
 @pytest.mark.slow

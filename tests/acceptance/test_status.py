@@ -148,7 +148,7 @@ def test_figures_promises_and_events_for_a_person_and_a_program(base: Base, runn
         (("status", "--fail-on", "bad"), b"is no health"),
         (("stats", "--by", "colour"), b"one of job, type, day"),
         (("events", "--level", "loud"), b"one of debug, info, warning, error"),
-        (("events", "--run", "77"), b"is not the id of a run"),
+        (("events", "--run", "77"), b"there is no run '77'"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_way_out(runner: Runner, words: tuple[str, ...], said: bytes) -> None:

@@ -263,12 +263,14 @@ def figures(conn: psycopg.Connection, zone: str = "UTC") -> statistics.Statistic
 def test_statistics_of_a_history_worked_out_by_hand(conn: psycopg.Connection, seeded: None) -> None:
     found = figures(conn)
     ingest, sync = found.jobs
-    assert sync._replace(trend_ms=()) == statistics.Figures(
+    assert sync._replace(trend_ms=(), trend_records=()) == statistics.Figures(
         "sync", total=7, completed=3, degraded=1, failed=2, interrupted=1, skipped=1, unfinished=0, records=10,
         avg_ms=sync.avg_ms, p50_ms=20_000, p95_ms=40_000, p99_ms=40_000,
     )  # fmt: skip
     assert (sync.success_rate, sync.avg_ms) == (3 / 5, pytest.approx(70_000 / 3))
     assert sync.trend_ms == (10_000, *[None] * 5, 40_000, *[None] * 5)  # by four hours; of 10 and 20 s the nearest rank
+    assert sync.trend_records == (10, *[0] * 11)
+    assert ingest.trend_records == (*[0] * 7, 100, *[0] * 4)
     assert (ingest.total, ingest.completed, ingest.unfinished, ingest.records) == (2, 1, 1, 100)
     assert (ingest.success_rate, ingest.avg_ms) == (1.0, 4_000)
     assert (found.total.total, found.total.completed, found.total.failed, found.total.p50_ms) == (9, 4, 2, 10_000)

@@ -173,6 +173,32 @@ def test_the_backlog_tells_what_is_due_since_when(conn: psycopg.Connection, wind
     assert stats.standing(conn, window._replace(type="sync")).flow == stats.Flow(arrived=1, left=1)
 
 
+def test_what_waited_is_known_at_each_moment_of_the_window(conn: psycopg.Connection) -> None:
+    at = now(conn)
+    window = stats.Window(at - timedelta(minutes=120), at)  # moments each ten minutes, the last is now
+
+    def ago(minutes: int) -> str:
+        return f"now() - interval '{minutes} minutes'"
+
+    make_attempt(conn, 1, due_at=ago(115), claimed_at=ago(75), finished_at=ago(1))  # at -110, -100, -90, -80
+    make_attempt(conn, 2, due_at=ago(200), claimed_at=ago(95), finished_at=ago(95))  # at -110, -100
+    make_attempt(conn, 3, due_at=ago(59), claimed_at=ago(58), finished_at=ago(5))  # between two moments
+    make_attempt(conn, 4, due_at="-infinity", claimed_at=ago(5), finished_at=ago(5))  # nobody knows since when
+    make_attempt(conn, 5, due_at=ago(300), claimed_at=ago(200), finished_at=ago(150))  # before the window
+    make_task(conn, scheduled_at=ago(15), created_at=ago(15))  # at -10 and now
+    make_task(conn, scheduled_at=ago(500), created_at=ago(5))  # now: there was no such task before
+    make_task(conn, scheduled_at="now() + interval '1 day'")
+    since = {"scheduled_at": ago(45), "created_at": ago(45)}
+    make_task(conn, "sync", state="running", claimed_at=ago(25), **since)  # at -40, -30
+    make_task(conn, state="blocked", **since)
+    found = stats.waiting(conn, window)
+    assert [each.due for each in found] == [2, 2, 1, 1, 0, 0, 0, 1, 1, 0, 1, 2]
+    assert (found[0].at, found[-1].at) == (at - timedelta(minutes=110), at)
+    due = sum(each.due for each in stats.standing(conn, window).backlog)
+    assert found[-1].due == due
+    assert [each.due for each in stats.waiting(conn, window._replace(type="sync"))] == [0] * 7 + [1, 1, 0, 0, 0]
+
+
 def times(conn: psycopg.Connection, number: int, outcome: str, *, wait_s: float, run_s: float, **more: Any) -> None:
     make_attempt(
         conn,
@@ -274,8 +300,10 @@ def test_a_narrow_window_is_read_by_the_index_on_the_end_of_tries(many: psycopg.
     at = now(many)
     window = stats.Window(at - timedelta(hours=1), at)
     parameters = window._asdict() | {"limit": 10, "mask": 0, "shortest_s": 0.001, "per_e": 50.0, "most": 100}
+    parameters |= {"moments": [at], "parts": 1}
     with many:
         for question, index in (
+            (stats.WAITED, "attempts_by_end"),
             (stats.COUNTS, "attempts_by_end"),
             (stats.TIMES, "attempts_by_end"),
             (stats.LOADS, "attempts_by_end"),

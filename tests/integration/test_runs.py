@@ -1,6 +1,7 @@
 """What `jobctl runs` and `jobctl explain` find in a history whose answers are known."""
 
 import uuid
+from contextlib import ExitStack
 from datetime import timedelta
 from itertools import pairwise
 
@@ -8,6 +9,7 @@ import psycopg
 import pytest
 
 from bench_past_runs import HOST, NOON, add_run, age_heartbeat, running
+from jobctl.cli import runs_cancel, session
 from jobctl.cli.explain_command import tree_of
 from jobctl.cli.runs_show import page as page_of_run
 from jobctl.cli.tree import tree_lines
@@ -19,6 +21,7 @@ from jobctl.monitor.runs.log_lines import Excerpt
 from jobctl.monitor.runs.steps import steps_of
 from jobctl.queue.enqueue import Request, enqueue
 from jobctl.runtime import cancellations, history
+from jobctl.settings import Settings
 from jobctl.settings_reading.load import load
 
 
@@ -111,7 +114,8 @@ def test_a_run_is_meant_by_its_beginning_as_last_by_job_by_scope_or_by_wrapped_c
 
 def test_a_run_is_shown_with_its_slot_line_steps_and_events(conn: psycopg.Connection) -> None:
     for n in range(5):
-        add_run(conn, started_at=NOON - timedelta(hours=5 - n), duration_ms=1_000 * (n + 1))
+        counts = {"read": 100 * n} if n else {}
+        add_run(conn, started_at=NOON - timedelta(hours=5 - n), duration_ms=1_000 * (n + 1), counts=counts)
     run_id = add_run(
         conn, status="failed", exit_code=1, slot_at=NOON, started_at=NOON + timedelta(seconds=3), duration_ms=9_000,
         counts={"read": 1_500}, error=("DataError", "the page\x1b[2J is \n broken", "look at it"),
@@ -141,6 +145,7 @@ def test_a_run_is_shown_with_its_slot_line_steps_and_events(conn: psycopg.Connec
     assert (shown.state, shown.exit_code) == ("degraded", 3)  # one scope failed, the other did not
     assert [scope.state for scope in shown.scopes] == ["failed", "completed"]
     assert shown.scopes[0].recent_ms == (1_000, 2_000, 3_000, 4_000, 5_000)
+    assert shown.scopes[0].recent_records == (None, 100, 200, 300, 400)
     assert [event.fields["page"] for event in shown.events] == [3, 4, 5, 6, 7] and shown.has_earlier_events
     assert [(slot.verdict, slot.slot_at) for slot in shown.slots] == [("late", NOON)]
     assert [each.expression for each in shown.lines] == ["0 * * * *"]
@@ -148,6 +153,8 @@ def test_a_run_is_shown_with_its_slot_line_steps_and_events(conn: psycopg.Connec
     assert steps == [("expected", ""), ("ended", "north"), ("ended", "south")]  # rows without a fence never began
     lines = list(page_of_run(shown, Excerpt(why_not="its log is on vm1"), load(environ={}).settings))
     assert "ingest-branch: degraded, exit code 3" in lines
+    assert "  took before  ▂▄▅▇█ 1s to 5s, the oldest first" in lines
+    assert "  did before   ·▃▅▆█ 100 to 400 records" in lines
     assert any("read" in each and "1,500" in each for each in lines)
     assert any("2026-06-01 12:00:00 UTC, late" in each for each in lines)
     assert lines[-1] == "log: its log is on vm1"
@@ -277,3 +284,45 @@ def test_of_a_report_the_mails_that_it_made_are_told(conn: psycopg.Connection) -
         )
     found = lineage.trace(conn, showing.show(conn, run_id, events=0), now=NOON)
     assert [(each.week, each.state, each.mails) for each in found.mails] == [("2026-W22", "sent", 2)]
+
+
+# To read, and to end one -----------------------------------------------------------------------------------------
+
+
+def test_who_only_looks_may_write_nothing(
+    database: Database, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_database(_settings: Settings) -> Database:
+        return database
+
+    monkeypatch.setattr(session, "open_database", open_database)
+    with (
+        pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
+        session.reading(load(environ={}).settings, "runs show") as reader,
+    ):
+        add_run(reader)
+
+
+def test_between_two_scopes_of_a_run_a_cancel_waits_for_the_next(
+    database: Database, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load(environ={}).settings
+    run_id = add_run(conn, scope="north")
+    with ExitStack() as until_asked:
+
+        def next_scope(_seconds: float) -> None:
+            until_asked.enter_context(running(database, conn, "ingest-branch", "south", run_id=run_id))
+
+        monkeypatch.setattr("time.sleep", next_scope)
+        asked = runs_cancel._ask(conn, run_id, settings, reason="", is_now=False)
+        assert (asked.is_heard, asked.shown.state) == (True, "running")
+    # One that has really ended is refused, and no request is left behind.
+    ended = add_run(conn, scope="west")
+
+    def at_once(_seconds: float) -> None:
+        pass
+
+    monkeypatch.setattr("time.sleep", at_once)
+    with pytest.raises(UsageError, match=r"does not run: it ended at .*, completed"):
+        runs_cancel._ask(conn, ended, settings, reason="", is_now=False)
+    assert cancellations.get(conn, ended) is None

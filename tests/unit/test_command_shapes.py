@@ -8,7 +8,7 @@ from typer.main import get_command
 
 from bench_crontabs import USER
 from jobctl.cli.app import app
-from jobctl.cli.command_shapes import shapes_below
+from jobctl.cli.command_shapes import command_shapes, shapes_below
 from jobctl.schedule.command_line import FLAGS, RUN
 from jobctl.schedule.finding import Known
 from jobctl.schedule.lint import lint
@@ -41,3 +41,7 @@ def test_the_crontab_lines_of_the_readme_are_such_as_jobctl_takes() -> None:
     known = Known(KNOWN.zone, KNOWN.now, SHAPES, KNOWN.planned_jobs)
     for text in re.findall(r"```crontab\n(.*?)```", readme, re.DOTALL):
         assert lint(text, USER, known) == ()
+
+
+def test_a_command_that_was_made_alone_knows_of_all_others() -> None:
+    assert command_shapes() == SHAPES

@@ -6,15 +6,18 @@ Read from the Typer app itself, so that what is linted, planned and rendered fol
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import typer
-
 if TYPE_CHECKING:
     from jobctl.schedule.finding import CommandShape
 
 
-def command_shapes(context: typer.Context) -> dict[str, "CommandShape"]:
-    """Those of the whole program, by their words: `ingest-branch`, `db migrate`."""
-    return shapes_below(context.find_root().command)
+def command_shapes() -> dict[str, "CommandShape"]:
+    """Those of the whole program, by their words: `ingest-branch`, `db migrate`. The command that asks was made alone,
+    so it knows of no other."""
+    from typer.main import get_command
+
+    from jobctl.cli.app import app
+
+    return shapes_below(get_command(app))
 
 
 def shapes_below(command: object) -> dict[str, "CommandShape"]:

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Final, LiteralString
 if TYPE_CHECKING:
     import psycopg
 
+    from jobctl.settings import Settings
+
 Offer = tuple[str, str]  # a value, and what it is, for shells that show it
+Offering = Callable[[str], list[Offer]]  # for what stands there of the word already
 
 TIME_S: Final = 0.35
 MOST: Final = 50
@@ -32,185 +35,67 @@ FROM ops.job_history WHERE status IN ('pending', 'running') ORDER BY started_at 
 COMMANDS = "SELECT DISTINCT scope, '' FROM ops.schedules WHERE job = 'run' AND removed_at IS NULL ORDER BY scope"
 
 
-# Looked up -------------------------------------------------------------------------------------------------------
+def _offering(look: Callable[[], Iterable[Offer | str]]) -> Offering:
+    """Of what `look` finds; where it fails, nothing."""
 
+    def offer(incomplete: str) -> list[Offer]:
+        with suppress(Exception):
+            return _begins(look(), incomplete)
+        return []
 
-def branches(incomplete: str) -> list[Offer]:
-    return _begins(_asked(BRANCHES), incomplete)
+    return offer
 
 
-def projects(incomplete: str) -> list[Offer]:
-    return _begins(_asked(PROJECTS), incomplete)
+def among(words: Iterable[str]) -> Offering:
+    return _offering(lambda: words)
 
 
-def teams(incomplete: str) -> list[Offer]:
-    return _begins(_asked(TEAMS), incomplete)
+def _begins(offers: Iterable[Offer | str], incomplete: str) -> list[Offer]:
+    """Those that begin so, each once, and as many as a screen holds."""
+    wanted: dict[str, str] = {}
+    for offer in offers:
+        value, what = (offer, "") if isinstance(offer, str) else offer
+        if value.lower().startswith(incomplete.lower()) and value not in wanted:
+            wanted[value] = " ".join(what.split())[:60]
+    return list(wanted.items())[:MOST]
 
 
-def incidents(incomplete: str) -> list[Offer]:
-    return _begins(_asked(INCIDENTS), incomplete)
+# How the database is asked ---------------------------------------------------------------------------------------
 
 
-def runs(incomplete: str) -> list[Offer]:
-    """`last`, the newest runs, and the jobs, each of which means its last run; an id that is begun is looked up."""
-    is_id = not set(incomplete.lower()) - set("0123456789abcdef-")
-    found = _with_database(lambda conn: _runs(conn, incomplete)) if is_id else []
-    return _begins([("last", "the run that began last"), *found, *_known(_jobs)], incomplete)
-
-
-def running(incomplete: str) -> list[Offer]:
-    return _begins(_asked(RUNNING), incomplete)
-
-
-def scopes(incomplete: str) -> list[Offer]:
-    """A scope is a branch, or the name of a wrapped command."""
-    return _begins([*_asked(BRANCHES), *_asked(COMMANDS)], incomplete)
-
-
-def commands(incomplete: str) -> list[Offer]:
-    """The wrapped commands that some crontab has."""
-    return _begins(_asked(COMMANDS), incomplete)
-
-
-def task_types(incomplete: str) -> list[Offer]:
-    """Those that the settings name; to look for others would be to read the whole queue."""
-    return _begins([("embed", "vectors for items"), *_known(_types_of_settings)], incomplete)
-
-
-def channels(incomplete: str) -> list[Offer]:
-    return _begins(_known(_channels_of_settings), incomplete)
-
-
-# Known to the code -----------------------------------------------------------------------------------------------
-
-
-def jobs(incomplete: str) -> list[Offer]:
-    return _begins(_known(_jobs), incomplete)
-
-
-def run_states(incomplete: str) -> list[Offer]:
-    return _begins(_known(_run_states), incomplete)
-
-
-def task_states(incomplete: str) -> list[Offer]:
-    return _begins(_known(_task_states), incomplete)
-
-
-def verdicts(incomplete: str) -> list[Offer]:
-    return _begins(_known(_verdicts), incomplete)
-
-
-def subjects(incomplete: str) -> list[Offer]:
-    """Of the doctor."""
-    return _begins(_known(_subjects), incomplete)
-
-
-def weeks(incomplete: str) -> list[Offer]:
-    """The last eight calendar weeks, the latest first, by their ISO names."""
-    return _begins(_known(_weeks), incomplete)
-
-
-def _jobs() -> list[Offer]:
-    from jobctl.schedule.plan import PLAN
-
-    return [*((entry.job, entry.why.partition(":")[0]) for entry in PLAN), ("run", "wrapped commands")]
-
-
-def _run_states() -> list[Offer]:
-    from jobctl.monitor.runs.states import STATES
-
-    return [(state, "") for state in STATES]
-
-
-def _task_states() -> list[Offer]:
-    from jobctl.queue.listing import STATES
-
-    return [(state, "") for state in STATES]
-
-
-def _verdicts() -> list[Offer]:
-    from jobctl.schedule.verdicts import VERDICTS
-
-    return [(verdict, "") for verdict in VERDICTS]
-
-
-def _subjects() -> list[Offer]:
-    from jobctl.monitor.doctor.finding import SUBJECTS
-
-    return [(subject, "") for subject in SUBJECTS]
-
-
-def _weeks() -> list[Offer]:
-    from datetime import timedelta
-
-    from jobctl import clock
-
-    today = clock.utc_now().date()
-    mondays = [today - timedelta(days=today.weekday(), weeks=ago) for ago in range(1, 9)]
-    return [(f"{monday:%G-W%V}", f"from {monday:%Y-%m-%d}") for monday in mondays]
-
-
-# How it is asked -------------------------------------------------------------------------------------------------
-
-
-def _types_of_settings() -> list[Offer]:
-    from jobctl.cli.session import current_settings
-
-    return [(name, "") for name in current_settings().queue_settings.types]
-
-
-def _channels_of_settings() -> list[Offer]:
-    from jobctl.cli.session import current_settings
-
-    return [(name, "") for name in current_settings().alert_channels()]
-
-
-def _asked(question: LiteralString) -> list[Offer]:
-    return _with_database(lambda conn: conn.execute(question).fetchall())
-
-
-def _runs(conn: "psycopg.Connection", incomplete: str) -> Sequence[Offer]:
-    newest: Sequence[Offer] = conn.execute(RUNS).fetchall()
-    digits = "".join(incomplete.lower().split("-"))
-    is_old = bool(digits) and not any(run_id.startswith(digits) for run_id, _ in newest)
-    if not is_old or len(digits) > 32:
-        return newest
-    from jobctl.monitor.runs import finding
-
-    return [(str(run_id), "") for run_id in finding.by_beginning(conn, digits, limit=MOST)]
+def _asked(*questions: LiteralString) -> list[Offer]:
+    return _with_database(lambda conn: [row for question in questions for row in conn.execute(question).fetchall()])
 
 
 def _with_database(ask: "Callable[[psycopg.Connection], Sequence[Offer]]") -> list[Offer]:
     """Of a server that is up, if it answers within TIME_S; else it is left to itself, and ends with the process."""
     import threading
-
-    found: list[Offer] = []
-
-    def try_it(dsn: str) -> None:
-        with suppress(Exception):
-            found.extend(_answer(dsn, ask))
-
-    with suppress(Exception):
-        dsn = _address()
-        if dsn is not None:
-            thread = threading.Thread(target=try_it, args=(dsn,), name="completion", daemon=True)
-            thread.start()
-            thread.join(TIME_S)
-    return list(found)
-
-
-def _address() -> str | None:
-    """What takes a while by itself, the settings and the driver, is loaded here; for nobody is waited. None: the
-    embedded server is down, and stays so."""
     from importlib import import_module
 
     from jobctl.cli.session import current_settings
-    from jobctl.db import embedded
 
-    import_module("psycopg")  # before the time begins to count
-    settings = current_settings()
+    settings = current_settings()  # what takes a while by itself is loaded before the time begins to count
+    import_module("psycopg")
+    found: list[Offer] = []
+
+    def try_it() -> None:
+        with suppress(Exception):
+            dsn = _address(settings)
+            if dsn is not None:
+                found.extend(_answer(dsn, ask))
+
+    thread = threading.Thread(target=try_it, name="completion", daemon=True)
+    thread.start()
+    thread.join(TIME_S)
+    return list(found)
+
+
+def _address(settings: "Settings") -> str | None:
+    """None: the embedded server is down, and stays so."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
+    from jobctl.db import embedded
+
     if embedded.status(settings.data_dir, timeout_s=TIME_S).state != "running":
         return None
     return embedded.dsn(settings.data_dir)
@@ -226,17 +111,117 @@ def _answer(dsn: str, ask: "Callable[[psycopg.Connection], Sequence[Offer]]") ->
         return ask(conn)
 
 
-def _known(look: Callable[[], Sequence[Offer]]) -> list[Offer]:
-    """What the code or the settings know."""
-    with suppress(Exception):
-        return list(look())
-    return []
+# What is known to the code, or to the settings -------------------------------------------------------------------
 
 
-def _begins(offers: Iterable[Offer], incomplete: str) -> list[Offer]:
-    """Those that begin so, each once, and as many as a screen holds."""
-    wanted: dict[str, str] = {}
-    for value, what in offers:
-        if value.lower().startswith(incomplete.lower()) and value not in wanted:
-            wanted[value] = " ".join(what.split())[:60]
-    return list(wanted.items())[:MOST]
+def _jobs() -> list[Offer]:
+    from jobctl.schedule.plan import PLAN
+
+    return [*((entry.job, entry.why.partition(":")[0]) for entry in PLAN), ("run", "wrapped commands")]
+
+
+def _run_states() -> Iterable[str]:
+    from jobctl.monitor.runs.states import STATES
+
+    return STATES
+
+
+def _task_states() -> Iterable[str]:
+    from jobctl.queue.listing import STATES
+
+    return STATES
+
+
+def _verdicts() -> Iterable[str]:
+    from jobctl.schedule.verdicts import VERDICTS
+
+    return VERDICTS
+
+
+def _subjects() -> Iterable[str]:
+    from jobctl.monitor.doctor.finding import SUBJECTS
+
+    return SUBJECTS
+
+
+def _checks() -> list[Offer]:
+    from jobctl.monitor.quality.asking import CHECKS
+
+    return [(check.name, check.says) for check in CHECKS]
+
+
+def _sync_outcomes() -> Iterable[str]:
+    from jobctl.github.failures import Outcome
+
+    return Outcome
+
+
+def _levels() -> Iterable[str]:
+    from jobctl.monitor.runs.events import LEVELS
+
+    return LEVELS
+
+
+def _weeks() -> list[Offer]:
+    """The last eight that are over, the latest first."""
+    from datetime import timedelta
+
+    from jobctl import clock
+
+    today = clock.utc_now().date()
+    mondays = [today - timedelta(days=today.weekday(), weeks=ago) for ago in range(1, 9)]
+    return [(f"{monday:%G-W%V}", f"from {monday:%Y-%m-%d}") for monday in mondays]
+
+
+def _task_types() -> list[Offer]:
+    """Those that the settings name; to look for others would be to read the whole queue."""
+    from jobctl.cli.session import current_settings
+
+    return [("embed", "vectors for items"), *((name, "") for name in current_settings().queue_settings.types)]
+
+
+def _channels() -> Iterable[str]:
+    from jobctl.cli.session import current_settings
+
+    return current_settings().alert_channels()
+
+
+# What commands take ----------------------------------------------------------------------------------------------
+
+
+branches = _offering(lambda: _asked(BRANCHES))
+projects = _offering(lambda: _asked(PROJECTS))
+teams = _offering(lambda: _asked(TEAMS))
+incidents = _offering(lambda: _asked(INCIDENTS))
+running = _offering(lambda: _asked(RUNNING))
+commands = _offering(lambda: _asked(COMMANDS))  # the wrapped ones that some crontab has
+scopes = _offering(lambda: _asked(BRANCHES, COMMANDS))
+jobs = _offering(_jobs)
+run_states = _offering(_run_states)
+task_states = _offering(_task_states)
+verdicts = _offering(_verdicts)
+subjects = _offering(_subjects)
+checks = _offering(_checks)
+levels = _offering(_levels)
+sync_outcomes = _offering(_sync_outcomes)
+weeks = _offering(_weeks)
+task_types = _offering(_task_types)
+channels = _offering(_channels)
+
+
+def runs(incomplete: str) -> list[Offer]:
+    """`last`, the newest runs, and the jobs, each of which means its last run; an id that is begun is looked up."""
+    is_id = not set(incomplete.lower()) - set("0123456789abcdef-")
+    newest = _offering(lambda: _with_database(lambda conn: _runs(conn, incomplete)) if is_id else [])
+    return _begins([("last", "the run that began last"), *newest(incomplete), *jobs(incomplete)], incomplete)
+
+
+def _runs(conn: "psycopg.Connection", incomplete: str) -> Sequence[Offer]:
+    newest: Sequence[Offer] = conn.execute(RUNS).fetchall()
+    digits = "".join(incomplete.lower().split("-"))
+    is_old = bool(digits) and not any(run_id.startswith(digits) for run_id, _ in newest)
+    if not is_old or len(digits) > 32:
+        return newest
+    from jobctl.monitor.runs import finding
+
+    return [(str(run_id), "") for run_id in finding.by_beginning(conn, digits, limit=MOST)]

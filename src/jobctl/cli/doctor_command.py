@@ -7,7 +7,7 @@ import typer
 
 from jobctl.cli import completion
 from jobctl.cli.options import JsonOption, VerboseOption
-from jobctl.cli.render import note, print_json, print_text
+from jobctl.cli.render import note, print_json, print_text, styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,6 @@ COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "brig
 
 
 def doctor(
-    context: typer.Context,
     only: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,7 +53,7 @@ def doctor(
 
     _require_known(only or [], finding.SUBJECTS)
     _require_account(user)
-    situation = look_around(user=user, sends_test=send_test, commands=command_shapes(context))
+    situation = look_around(user=user, sends_test=send_test, commands=command_shapes())
     try:
         found = examine(situation, redactor().text, only=only or [])
     finally:
@@ -96,7 +95,7 @@ def _print_list(found: "Sequence[Finding]", *, shows_all: bool) -> None:
         asked = [each for each in every if each.status != "skipped"]
         status = status_of(every) if asked else "skipped"
         fine = sum(each.status == "ok" for each in every)
-        print_text(f"{_mark(status)}  {_bold(f'{subject:<12}')}  {fine} of {len(every)} in order")
+        print_text(f"{_mark(status)}  {styled(f'{subject:<12}', 'bold')}  {fine} of {len(every)} in order")
         for each in every:
             if shows_all or each.status in ("warning", "failed"):
                 _print_finding(each)
@@ -125,9 +124,9 @@ def _summary(found: "Sequence[Finding]") -> str:
     return ", ".join(f"{counts[status]} {words[status]}" for status in MARKS if counts[status])
 
 
-def _bold(text: str) -> str:
-    return typer.style(text, bold=True) if sys.stdout.isatty() else text
-
-
 def _mark(status: str) -> str:
-    return typer.style(f"{MARKS[status]:<7}", fg=COLOURS[status]) if sys.stdout.isatty() else f"{MARKS[status]:<7}"
+    return styled(f"{MARKS[status]:<7}", COLOURS[status])
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("doctor", epilog=EXAMPLE)(doctor)

@@ -1,8 +1,8 @@
-"""The way in: the commands that are asked for, and how an error becomes a line and an exit code."""
+"""The way in: the command that is asked for, and how an error becomes a line and an exit code."""
 
+import os
+import re
 import sys
-
-import typer
 
 from jobctl.cli.root import root_app
 from jobctl.errors import EXIT_FAILED, JobctlError, exit_code_of
@@ -11,7 +11,7 @@ from jobctl.errors import EXIT_FAILED, JobctlError, exit_code_of
 def run() -> None:
     """Run the command line and exit with the code that tells cron what became of the work."""
     try:
-        _app_for(sys.argv[1:2])()
+        root_app(_first_word())()
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except JobctlError as error:
@@ -20,41 +20,14 @@ def run() -> None:
         raise SystemExit(_tell(error)) from error if {"--verbose", "-v"} & set(_own_words()) else None
 
 
-def _app_for(first_word: list[str]) -> typer.Typer:
-    """What cron starts is built alone: to make all the others would be a tenth of such a start."""
-    if first_word == ["ingest-branch"]:
-        from jobctl.cli import job_commands
-
-        app = root_app()
-        job_commands.add_to(app)
-    elif first_word == ["retry-failed"]:
-        from jobctl.cli import retry_command
-
-        app = root_app()
-        retry_command.add_to(app)
-    elif first_word == ["sync"]:
-        from jobctl.cli import sync_command
-
-        app = root_app()
-        sync_command.add_to(app)
-    elif first_word == ["metrics"]:
-        from jobctl.cli import metrics_commands
-
-        app = root_app()
-        app.add_typer(metrics_commands.app, name="metrics")
-    elif first_word == ["report"]:
-        from jobctl.cli import report_command
-
-        app = root_app()
-        app.add_typer(report_command.app, name="report")
-    elif first_word == ["run"]:
-        from jobctl.cli import wrap_command
-
-        app = root_app()
-        wrap_command.add_to(app)
-    else:
-        from jobctl.cli.app import app
-    return app
+def _first_word() -> str:
+    """The command; also of a line that the shell has us complete, once it is wholly typed."""
+    if sys.argv[1:]:
+        return sys.argv[1]
+    environ = os.environ  # noqa: TID251 - what the shell tells whom it asks to complete a line; no setting
+    line = environ.get("COMP_WORDS") or environ.get("_TYPER_COMPLETE_ARGS") or ""  # of bash; of the other shells
+    typed = re.match(r"\S+\s+(\S+)\s", line)
+    return typed[1] if typed is not None else ""
 
 
 def _own_words() -> list[str]:

@@ -4,31 +4,45 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import JsonOption
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from jobctl.monitor.runs.events import Event
 
 EXAMPLE = """Examples:\n
 \b
   jobctl events --level warning                what went wrong in the last day
   jobctl events --job sync --since 7d --limit 500
-  jobctl events --run 6f2c9f0e-5d53-4f6e-8a7e-0c2f6f3a9b11 --json
+  jobctl events --run last --json
 """
 SHOWN_FIELDS = 200
 
 
 def events(
-    job: Annotated[str | None, typer.Option("--job", help="Only of this job.", show_default=False)] = None,
+    job: Annotated[
+        str | None,
+        typer.Option("--job", help="Only of this job.", show_default=False, autocompletion=completion.jobs),
+    ] = None,
     level: Annotated[
         str | None,
-        typer.Option("--level", help="Only of this level and graver: debug, info, warning, error.", show_default=False),
+        typer.Option(
+            "--level",
+            help="Only of this level and graver: debug, info, warning, error.",
+            show_default=False,
+            autocompletion=completion.levels,
+        ),
     ] = None,
     since: Annotated[str, typer.Option("--since", help="How far back: 1d, 12h, or a time (ISO 8601).")] = "1d",
     run: Annotated[
-        str | None, typer.Option("--run", metavar="ID", help="Only of this run, however old.", show_default=False)
+        str | None,
+        typer.Option(
+            "--run",
+            metavar="RUN",
+            help="Only of this run, however old: its id or the beginning of it, last, or a job.",
+            show_default=False,
+            autocompletion=completion.runs,
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Events on a page.")] = 100,
     cursor: Annotated[
@@ -40,18 +54,18 @@ def events(
     """List what runs did or met. The log has it, too; this is what the database keeps of it."""
     from jobctl import clock
     from jobctl.cli.render import note, print_json
-    from jobctl.cli.session import current_settings, open_database
+    from jobctl.cli.session import current_settings, reading
     from jobctl.cli.times import past
     from jobctl.errors import UsageError
     from jobctl.monitor.runs import events as store
+    from jobctl.monitor.runs import finding
 
     if level is not None and level not in store.LEVELS:
         raise UsageError(f"{level!r} is no level", hint=f"one of {', '.join(store.LEVELS)}")
-    run_id = _run_id(run) if run is not None else None
     settings = current_settings()
     moment = past("--since", since, clock.utc_now(), settings.timezone)
-    with open_database(settings).connect(purpose="events") as conn:
-        conn.read_only = True
+    with reading(settings, "events") as conn:
+        run_id = finding.find(conn, run) if run is not None else None
         found = store.page(
             conn,
             since=moment if run_id is None else store.EVER,
@@ -71,25 +85,13 @@ def events(
         note(f"More: add --cursor {following}")
 
 
-def _run_id(text: str) -> "UUID":
-    from uuid import UUID
-
-    from jobctl.errors import UsageError
-
-    try:
-        return UUID(text)
-    except ValueError:
-        raise UsageError(f"--run {text!r} is not the id of a run", hint="jobctl status --json names them") from None
-
-
 def _print(shown: "list[Event]", zone: str) -> None:
-    from contextlib import suppress
     from zoneinfo import ZoneInfo
 
-    from rich.console import Console
     from rich.text import Text
 
-    from jobctl.cli.render import print_text, printable
+    from jobctl.cli.render import print_made, print_text, printable
+    from jobctl.cli.runs_views import name_of
     from jobctl.cli.status_views import table
 
     if not shown:
@@ -102,14 +104,17 @@ def _print(shown: "list[Event]", zone: str) -> None:
         made.add_row(
             Text(f"{each.at.astimezone(clock):%m-%d %H:%M:%S}"),
             Text(each.level, style=colours.get(each.level, "")),
-            Text(printable(f"{each.job} {each.scope}".strip())),
+            Text(printable(name_of(each.job, each.scope))),
             Text(printable(each.event)),
             Text(printable(_fields(each))),
         )
-    with suppress(OSError):
-        Console(highlight=False).print(made)
+    print_made(made)
 
 
 def _fields(event: "Event") -> str:
     text = " ".join(f"{name}={value}" for name, value in event.fields.items())
     return text if len(text) <= SHOWN_FIELDS else text[: SHOWN_FIELDS - 1] + "…"
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("events", epilog=EXAMPLE)(events)

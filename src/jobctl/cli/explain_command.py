@@ -5,6 +5,8 @@
 
 from typing import TYPE_CHECKING
 
+import typer
+
 from jobctl.cli.options import JsonOption
 from jobctl.cli.runs_options import RunArgument
 
@@ -32,11 +34,11 @@ def explain(run: RunArgument, json: JsonOption = False) -> None:
     from jobctl import clock
     from jobctl.cli import runs_show
     from jobctl.cli.render import print_json
-    from jobctl.cli.session import current_settings, open_database
+    from jobctl.cli.session import current_settings, reading
     from jobctl.monitor.runs import finding, lineage, showing
 
     settings = current_settings()
-    with open_database(settings).connect(purpose="explain") as conn:
+    with reading(settings, "explain") as conn:
         shown = showing.show(conn, finding.find(conn, run), events=0)
         found = lineage.trace(conn, shown, now=clock.utc_now())
     if json:
@@ -255,3 +257,7 @@ def _message(message: "Message", zone: str) -> "Node":
     why = f": {one_line(message.error_message)}" if message.error_message else ""
     title = f" “{one_line(message.title)}”" if message.title else ""
     return Node(f"{message.channel}{title}: {state}, {moment(message.updated_at, zone)}{why}")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("explain", epilog=EXAMPLE)(explain)

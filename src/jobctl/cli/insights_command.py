@@ -1,6 +1,5 @@
 """`jobctl insights`: what to do, with evidence, what matters most first."""
 
-import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +7,7 @@ import typer
 
 from jobctl.cli.options import JsonOption, VerboseOption
 from jobctl.cli.paragraphs import print_paragraph
-from jobctl.cli.render import print_json
+from jobctl.cli.render import print_json, styled
 
 if TYPE_CHECKING:
     from jobctl.monitor.insights.finding import Finding
@@ -34,9 +33,8 @@ def insights(
 
     Each comes with the numbers it rests on, and is said only where there are enough of them. Changes nothing."""
     from jobctl import clock
-    from jobctl.cli.run_command import seconds
     from jobctl.cli.session import current_settings, open_database
-    from jobctl.cli.times import past
+    from jobctl.cli.times import past, seconds
     from jobctl.monitor.insights import gather
     from jobctl.monitor.insights.runs import Usual
 
@@ -71,9 +69,7 @@ def as_json(found: "Insights", *, since: datetime, now: datetime) -> dict[str, o
 
 
 def _print_finding(each: "Finding", *, shows_evidence: bool) -> None:
-    mark = f"{each.severity:<6}"
-    if sys.stdout.isatty():
-        mark = typer.style(mark, fg=COLOURS[each.severity])
+    mark = styled(f"{each.severity:<6}", COLOURS[each.severity])
     print_paragraph(f"{each.what}.", first=f"{mark}  ", indent=8)
     if shows_evidence:
         told = ", ".join(f"{name} {_said(value)}" for name, value in each.evidence.items() if value not in (None, ""))
@@ -84,3 +80,7 @@ def _print_finding(each: "Finding", *, shows_evidence: bool) -> None:
 
 def _said(value: object) -> str:
     return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("insights", epilog=EXAMPLE)(insights)

@@ -29,7 +29,6 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Also replace what wa
 
 
 def install(
-    context: typer.Context,
     user: UserOption = None,
     cron_d: CronDOption = False,
     mailto: MailtoOption = None,
@@ -42,7 +41,7 @@ def install(
 
     from jobctl.cli import render
 
-    place = _place(context, user, cron_d=cron_d, mailto=mailto)
+    place = _place(user, cron_d=cron_d, mailto=mailto)
     wanted = place.wanted()
     starts = place.next_starts()
     said = {"place": place.name, "changed": wanted != place.text}
@@ -68,7 +67,6 @@ def install(
 
 
 def diff(
-    context: typer.Context,
     user: UserOption = None,
     cron_d: CronDOption = False,
     mailto: MailtoOption = None,
@@ -79,7 +77,7 @@ def diff(
 
     from jobctl.cli import render
 
-    place = _place(context, user, cron_d=cron_d, mailto=mailto)
+    place = _place(user, cron_d=cron_d, mailto=mailto)
     wanted = place.wanted()
     lines = list(
         difflib.unified_diff(
@@ -97,7 +95,6 @@ def diff(
 
 
 def remove(
-    context: typer.Context,
     user: UserOption = None,
     cron_d: CronDOption = False,
     force: ForceOption = False,
@@ -106,7 +103,7 @@ def remove(
     """Take the marked block out again; every other line stays as it is. Runs that have begun go on."""
     from jobctl.cli import render
 
-    place = _place(context, user, cron_d=cron_d)
+    place = _place(user, cron_d=cron_d)
     place.require_unedited(force=force)
     wanted = place.without()
     backup = place.write(wanted)
@@ -118,13 +115,11 @@ def remove(
         _tell(place, changed=changed, backup=backup, done="removed from")
 
 
-def verify(
-    context: typer.Context, user: UserOption = None, cron_d: CronDOption = False, as_json: JsonOption = False
-) -> None:
+def verify(user: UserOption = None, cron_d: CronDOption = False, as_json: JsonOption = False) -> None:
     """Is what is installed what is planned, would it run as cron starts it, and is a cron there (exit 1 if not)?"""
     from jobctl.cli import render
 
-    findings = _place(context, user, cron_d=cron_d).findings()
+    findings = _place(user, cron_d=cron_d).findings()
     failed = [each for each in findings if each["status"] == "failed"]
     if as_json:
         render.print_json({"ok": not failed, "items": findings, "next": None})
@@ -137,7 +132,6 @@ def verify(
 
 
 def render_files(
-    context: typer.Context,
     directory: Annotated[str, typer.Argument(metavar="DIRECTORY", help="Where to write them, such as deploy.")],
 ) -> None:
     """Write the crontab and the systemd units of the default installation, as `deploy/` has them."""
@@ -148,21 +142,21 @@ def render_files(
     from jobctl.cli.crontab_place import deployed_files
 
     root = Path(directory)
-    for name, text in deployed_files(command_shapes(context)).items():
+    for name, text in deployed_files(command_shapes()).items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         render.print_text(str(path))
 
 
-def _place(context: typer.Context, user: str | None, *, cron_d: bool, mailto: str | None = None) -> "CrontabPlace":
+def _place(user: str | None, *, cron_d: bool, mailto: str | None = None) -> "CrontabPlace":
     from jobctl.cli.command_shapes import command_shapes
     from jobctl.cli.crontab_place import CrontabPlace
     from jobctl.errors import UsageError
 
     if user is not None and cron_d:
         raise UsageError("--user and --cron-d are two places", hint="give one of them")
-    return CrontabPlace.find(user, cron_d=cron_d, shapes=command_shapes(context), mailto=mailto)
+    return CrontabPlace.find(user, cron_d=cron_d, shapes=command_shapes(), mailto=mailto)
 
 
 def _tell(place: "CrontabPlace", *, changed: bool, backup: "Path | None", done: str) -> None:

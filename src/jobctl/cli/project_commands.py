@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobctl.cli import completion
+from jobctl.cli import completion, impact_commands
 from jobctl.cli.options import DryRunOption, JsonOption, YesOption
 from jobctl.cli.render import note, print_json, print_text
 from jobctl.cli.session import current_settings, open_database
@@ -26,6 +26,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+app.add_typer(impact_commands.app, name="impact")
 NameArgument = Annotated[
     str,
     typer.Argument(
@@ -131,7 +132,12 @@ def list_(
         str | None, typer.Option("--team", help="Only this team's.", autocompletion=completion.teams)
     ] = None,
     outcome: Annotated[
-        str | None, typer.Option("--outcome", help="Only those whose last sync ended so: forbidden, gone, failed, ...")
+        str | None,
+        typer.Option(
+            "--outcome",
+            help="Only those whose last sync ended so: forbidden, gone, failed, ...",
+            autocompletion=completion.sync_outcomes,
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Projects on a page.")] = 1_000,
     after: Annotated[

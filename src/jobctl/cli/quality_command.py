@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import JsonOption, VerboseOption
 from jobctl.cli.paragraphs import print_paragraph
-from jobctl.cli.render import note, print_json, print_table, print_text, printable
+from jobctl.cli.render import note, print_json, print_table, print_text, printable, styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,10 @@ SHOWN_PATTERNS = 10
 def quality(
     since: Annotated[str, typer.Option("--since", help="The window of runs and events: 7d, or a time.")] = "7d",
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="CHECK", help="Only this check; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="CHECK", help="Only this check; may be repeated.", autocompletion=completion.checks
+        ),
     ] = None,
     time_limit: Annotated[str, typer.Option("--time-limit", help="After this long a check is given up.")] = "10s",
     json: JsonOption = False,
@@ -43,15 +47,14 @@ def quality(
 
     Changes nothing. Exit 0: all is in order; 1: a check failed; 3: none failed, but some could not be asked."""
     from jobctl import clock
-    from jobctl.cli.run_command import seconds
     from jobctl.cli.session import current_settings, open_database
-    from jobctl.cli.times import past
+    from jobctl.cli.times import past, seconds
     from jobctl.monitor import looking
     from jobctl.monitor.quality import asking, events
 
     settings, now = current_settings(), clock.utc_now()
     begin = past("--since", since, now, settings.timezone)
-    limit_ms = max(1, seconds("--time-limit", time_limit)) * 1_000
+    limit_ms = seconds("--time-limit", time_limit) * 1_000
     chosen = _chosen(only or [])
     database = open_database(settings)
     given = {"since": begin, "now": now, "model_version": settings.embed_model_version}
@@ -155,6 +158,8 @@ def _print_check(each: "Finding") -> None:
 
 
 def _print_events(told: "Events") -> None:
+    from jobctl.reports.words import percent
+
     if not told.tallies:
         print_text("No events were kept in this time.")
         return
@@ -168,7 +173,7 @@ def _print_events(told: "Events") -> None:
                 f"{each.events:,}",
                 f"{each.processed:,}",
                 f"{each.failed:,}",
-                _share(each.success_rate),
+                percent(each.success_rate),
             ]
             for each in told.tallies
         ],
@@ -193,11 +198,6 @@ def _print_events(told: "Events") -> None:
         )
 
 
-def _share(share: float) -> str:
-    """Rounded down: what is not all is never told as 100 %."""
-    return f"{int(share * 1000) / 10:.1f} %"
-
-
 def _tell_failures(found: "Sequence[Finding]") -> None:
     """Without a terminal, as under cron: silence, or one line on stderr."""
     broken = [each for each in found if each.status != "ok"]
@@ -211,5 +211,8 @@ def _tell_failures(found: "Sequence[Finding]") -> None:
 
 
 def _mark(status: str) -> str:
-    text = f"{MARKS[status]:<7}"
-    return typer.style(text, fg=COLOURS[status]) if sys.stdout.isatty() else text
+    return styled(f"{MARKS[status]:<7}", COLOURS[status])
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("quality", epilog=EXAMPLE)(quality)

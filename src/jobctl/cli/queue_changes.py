@@ -127,7 +127,11 @@ def purge(
     older_than: Annotated[str, typer.Option("--older-than", help="Ended before: 30d, or a time (ISO 8601).")],
     state: Annotated[
         list[str] | None,
-        typer.Option("--state", help="Only succeeded, failed or cancelled ones; may be repeated (default: all three)."),
+        typer.Option(
+            "--state",
+            help="Only succeeded, failed or cancelled ones; may be repeated (default: all three).",
+            autocompletion=completion.among(("succeeded", "failed", "cancelled")),
+        ),
     ] = None,
     type_: TypeOption = None,
     user: UserOption = None,

@@ -3,9 +3,14 @@
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
+from rich.text import Text
 
 from jobctl.cli.queue_views import shortened
-from jobctl.cli.render import print_json, print_table, print_text
+from jobctl.cli.render import print_json, print_made, print_table, print_text, printable
+from jobctl.cli.runs_views import number_in_words
+from jobctl.cli.spans import short
+from jobctl.cli.sparkline import chart
+from jobctl.cli.status_views import table
 from jobctl.durations import format_duration
 from jobctl.monitor.queue import patterns, stats
 from jobctl.monitor.queue.projection import Projection, project
@@ -24,6 +29,7 @@ class Figures(NamedTuple):
     feed: list[stats.FailedTry]
     patterns: list[patterns.Pattern]
     projection: Projection
+    waiting: tuple[stats.Waiting, ...]
 
     @property
     def window_s(self) -> float:
@@ -45,6 +51,7 @@ def gather(conn: psycopg.Connection, window: stats.Window, *, users: int, failur
             left=standing.flow.left,
             window_s=(window.until - window.since).total_seconds(),
         ),
+        stats.waiting(conn, window),
     )
 
 
@@ -65,6 +72,7 @@ def print_as_json(figures: Figures) -> None:
             "failures": [each._asdict() for each in figures.feed],
             "patterns": [each._asdict() for each in figures.patterns],
             "projection": figures.projection._asdict(),
+            "waiting": [each._asdict() for each in figures.waiting],
         }
     )
 
@@ -72,6 +80,9 @@ def print_as_json(figures: Figures) -> None:
 def print_for_people(figures: Figures) -> None:
     window = figures.window
     print_text(_projected(figures.projection))
+    waited = [each.due for each in figures.waiting]
+    if any(waited):
+        print_text(f"Due in this time: {chart(waited, number_in_words)} tasks, the oldest first.")
     if figures.standing.backlog:
         print_table(
             "Tasks",
@@ -85,33 +96,7 @@ def print_for_people(figures: Figures) -> None:
     if not total.number:
         print_text(f"No try ended in the last {format_duration(round(figures.window_s))}.")
         return
-    print_table(
-        f"Tries of the last {format_duration(round(figures.window_s))}",
-        [
-            "type",
-            "ended",
-            "a minute",
-            "succeeded",
-            "failed",
-            "timeout",
-            "crashed",
-            "back",
-            "wait p50/95/99",
-            "run p50/95/99",
-        ],
-        [
-            [
-                each.type or "all",
-                f"{each.number:,}",
-                f"{each.number / figures.window_s * 60:,.1f}",
-                *(f"{each.outcomes[name]:,}" for name in ("succeeded", "failed", "timeout", "crashed")),
-                f"{each.outcomes['snoozed'] + each.outcomes['released']:,}",
-                _three(each.wait),
-                _three(each.run),
-            ]
-            for each in ([total] if len(types) > 1 else []) + types
-        ],
-    )
+    _print_tries(([total] if len(types) > 1 else []) + types, figures.window_s)
     if figures.loads:
         print_table(
             "Users",
@@ -143,22 +128,41 @@ def print_for_people(figures: Figures) -> None:
             ],
         )
     if figures.feed:
-        print_table(
-            "Latest failures",
-            ["at", "task", "type", "user", "try", "outcome", "error"],
-            [
-                [
-                    each.finished_at,
-                    each.task_id,
-                    each.type,
-                    each.user_id,
-                    each.attempt,
-                    each.outcome,
-                    shortened(": ".join(part for part in (each.error_class, each.error_message) if part)),
-                ]
-                for each in figures.feed
-            ],
-        )
+        _print_failures(figures.feed)
+
+
+def _print_tries(tries: list[stats.Tries], window_s: float) -> None:
+    """In 80 columns, as `jobctl stats` has them."""
+    counts = ("succeeded", "failed", "timeout", "crashed")
+    right = ("ended", "a min", "ok", "fail", "timeout", "crash", "back", "wait 50/95/99", "run 50/95/99")
+    made = table(f"tries of {short(window_s)}", *right, right=right, gap=1)
+    for each in tries:
+        cells = [
+            each.type or "all",
+            f"{each.number:,}",
+            f"{each.number / window_s * 60:,.1f}",
+            *(f"{each.outcomes[name]:,}" for name in counts),
+            f"{each.outcomes['snoozed'] + each.outcomes['released']:,}",
+            _three(each.wait),
+            _three(each.run),
+        ]
+        made.add_row(*(Text(printable(cell)) for cell in cells))
+    print_made(made)
+
+
+def _print_failures(failures: list[stats.FailedTry]) -> None:
+    made = table("failed at", "task", "type", "user", "outcome", "error", right=("task",), folds="error", gap=1)
+    for each in failures:
+        cells = [
+            f"{each.finished_at:%m-%d %H:%M:%S}",
+            f"{each.task_id}",
+            each.type,
+            each.user_id,
+            each.outcome,
+            shortened(": ".join(part for part in (each.error_class, each.error_message) if part)),
+        ]
+        made.add_row(*(Text(printable(cell)) for cell in cells))
+    print_made(made)
 
 
 def _tries_object(tries: stats.Tries, window_s: float) -> dict[str, Any]:
@@ -174,7 +178,10 @@ def _tries_object(tries: stats.Tries, window_s: float) -> dict[str, Any]:
 
 
 def _projected(projection: Projection) -> str:
-    rates = f"{projection.arrived_per_minute:,.1f} a minute come, {projection.left_per_minute:,.1f} are finished"
+    come, go, each = projection.arrived_per_minute, projection.left_per_minute, "a minute"
+    if 0 < max(come, go) < 1:
+        come, go, each = come * 60, go * 60, "an hour"
+    rates = f"{come:,.1f} {each} come, {go:,.1f} are finished"
     if projection.verdict == "empty":
         return f"Nothing is due ({rates})."
     due = "1 task is due" if projection.due == 1 else f"{projection.due:,} tasks are due"
@@ -198,4 +205,4 @@ def _age(each: stats.Backlog, window: stats.Window) -> str:
 
 
 def _three(quantiles: "Quantiles | None") -> str:
-    return "" if quantiles is None else " / ".join(format_duration(value) for value in quantiles)
+    return "" if quantiles is None else "/".join(map(short, quantiles))

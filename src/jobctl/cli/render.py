@@ -10,14 +10,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TextIO, cast
+from typing import TYPE_CHECKING, TextIO, cast
 from uuid import UUID
 
 from jobctl.errors import JobctlError
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 
 def print_json(value: Mapping[str, object]) -> None:
-    write_line(sys.stdout, json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False))
+    is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    write_line(sys.stdout, json.dumps(value, default=_plain, ensure_ascii=not is_unicode, allow_nan=False))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -28,15 +32,40 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
 
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")  # a name that is cut is nobody's
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     with suppress(OSError):
         Console().print(table)
 
 
+def print_made(what: "RenderableType") -> None:
+    """What rich has made, a table say."""
+    from rich.console import Console
+
+    with suppress(OSError):
+        Console(highlight=False).print(what)
+
+
 def print_text(text: str) -> None:
     write_line(sys.stdout, text)
+
+
+def print_lines(text: str) -> None:
+    """Words that may be anybody's: what controls a terminal is shown, not obeyed."""
+    for line in text.split("\n"):
+        print_text(printable(line))
+
+
+def styled(text: str, style: str) -> str:
+    """Part of a line for the terminal: as it can show it, without colour by NO_COLOR, and plain where there is none."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    with console.capture() as shown:
+        console.print(Text(text, style=style), end="", soft_wrap=True)
+    return shown.get()
 
 
 def note(text: str) -> None:

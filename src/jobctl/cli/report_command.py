@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobctl.cli import report_mail_commands
+from jobctl.cli import completion, report_mail_commands
 from jobctl.cli.options import JobOptions, refuse_options_before_subcommand, takes_job_options
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def report(
             metavar="WEEK",
             help="Which week, such as 2026-W47; without it, the last that is over.",
             show_default=False,
+            autocompletion=completion.weeks,
         ),
     ] = None,
     to: Annotated[

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import JsonOption, YesOption
 from jobctl.cli.report_week import week_named
 
@@ -30,10 +31,20 @@ def add_to(app: typer.Typer) -> None:
 
 
 def outbox(
-    week: Annotated[str | None, typer.Option("--week", help="Only of this week: 2026-W47.", show_default=False)] = None,
+    week: Annotated[
+        str | None,
+        typer.Option(
+            "--week", help="Only of this week: 2026-W47.", show_default=False, autocompletion=completion.weeks
+        ),
+    ] = None,
     state: Annotated[
         list[str] | None,
-        typer.Option("--state", help="new, sending, sent, unknown or failed; may be repeated.", show_default=False),
+        typer.Option(
+            "--state",
+            help="new, sending, sent, unknown or failed; may be repeated.",
+            show_default=False,
+            autocompletion=completion.among(get_args(StateName)),
+        ),
     ] = None,
     after: Annotated[int | None, typer.Option("--after", min=1, help="Those after this id: the page's `next`.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="The newest so many.")] = 100,
@@ -61,7 +72,9 @@ def outbox(
 
 
 def resend(
-    week: Annotated[str, typer.Argument(metavar="WEEK", help="Whose mails: 2026-W47.")],
+    week: Annotated[
+        str, typer.Argument(metavar="WEEK", help="Whose mails: 2026-W47.", autocompletion=completion.weeks)
+    ],
     to: Annotated[
         list[str] | None,
         typer.Option("--to", help="Only to this address; may be repeated.", show_default=False),

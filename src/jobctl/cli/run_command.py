@@ -16,8 +16,9 @@ from jobctl.accounts import current_user
 from jobctl.cli import render
 from jobctl.cli.options import JobOptions
 from jobctl.cli.scheduled import Expected, start_catch_ups
+from jobctl.cli.times import seconds
 from jobctl.db.connection import Database
-from jobctl.durations import format_duration, parse_duration
+from jobctl.durations import format_duration
 from jobctl.errors import UsageError
 from jobctl.redact import Redactor
 from jobctl.runtime.call import JobCall
@@ -142,16 +143,6 @@ def run(
     _print(report, output, f"{job} {slot_scope}" if wraps_command else job, told or told_of_records, shown)
     start_catch_ups(report.catch_up)
     return report
-
-
-def seconds(option: str, text: str) -> int:
-    try:
-        value = parse_duration(text)
-    except ValueError as error:
-        raise UsageError(f"{option} {text!r} {error}") from None
-    if value <= 0:
-        raise UsageError(f"{option} must be longer than nothing")
-    return value
 
 
 def _open(settings: Settings, application_name: str) -> Database:

@@ -16,6 +16,7 @@ from jobctl.cli.runs_options import RunningArgument
 if TYPE_CHECKING:
     import psycopg
 
+    from jobctl.errors import UsageError
     from jobctl.monitor.runs.showing import Shown
     from jobctl.runtime.cancellations import Cancellation
     from jobctl.settings import Settings
@@ -49,7 +50,7 @@ def cancel(
     """End a running run from any host, as SIGTERM would: its batch is finished or rolled back, its checkpoint kept.
 
     Exit 1 if nobody is there to hear it (a frozen run); 2 if it does not run."""
-    from jobctl.cli.render import one_line, print_json
+    from jobctl.cli.render import one_line, print_json, print_lines
     from jobctl.cli.session import current_settings, open_database, redactor
     from jobctl.monitor.runs import finding
 
@@ -58,11 +59,11 @@ def cancel(
     with open_database(settings).connect(purpose="runs cancel") as conn:
         asked = _ask(conn, finding.find(conn, run), settings, reason=why, is_now=now)
         if not json:
-            _tell(asked.said)
+            print_lines(asked.said)
         if wait and asked.is_heard:
             asked = _await_end(conn, asked, settings)
             if not json:
-                _tell(asked.said)
+                print_lines(asked.said)
     if json:
         print_json(_as_json(asked))
     if not asked.is_heard:
@@ -76,35 +77,37 @@ def _ask(conn: "psycopg.Connection", run_id: UUID, settings: "Settings", *, reas
     from jobctl.monitor.runs import showing
     from jobctl.runtime import cancellations
 
-    shown = showing.show(conn, run_id, events=0)
-    _require_running(shown)
-    request = cancellations.request(
-        conn, run_id, requested_by=current_user(), requested_from=gethostname(), reason=reason, is_now=is_now
-    )
-    if request is None:  # it ended between the two questions
-        _require_running(showing.show(conn, run_id, events=0))
-    assert request is not None
-    return _asked(request, shown, settings)
+    is_second_look = False
+    while True:
+        shown = showing.show(conn, run_id, events=0)
+        if shown.state == "dead":
+            raise _no_longer(shown, settings)
+        request = cancellations.request(
+            conn, run_id, requested_by=current_user(), requested_from=gethostname(), reason=reason, is_now=is_now
+        )
+        if request is not None:
+            return _asked(request, shown, settings)
+        if is_second_look:
+            raise _no_longer(shown, settings)
+        is_second_look = True  # between two scopes of a run none runs for a moment
+        time.sleep(POLL_S)
 
 
-def _require_running(shown: "Shown") -> None:
-    """Raises UsageError, with what is so instead."""
+def _no_longer(shown: "Shown", settings: "Settings") -> "UsageError":
+    """It does not run; what is so instead."""
     from jobctl.cli.runs_views import moment, name_of
     from jobctl.errors import UsageError
 
     first = shown.first
     name = f"run {shown.run_id} of {name_of(first.job, first.scope)}"
-    if not shown.is_unfinished:
-        ended = f" at {moment(shown.finished_at, 'UTC')}" if shown.finished_at else ""
-        raise UsageError(
-            f"{name} does not run: it ended{ended}, {shown.state}", hint="jobctl runs list --status running"
-        )
     if shown.state == "dead":
-        raise UsageError(
+        return UsageError(
             f"{name} does not run any more: it died without a word on {first.host}, its lock is free",
             hint=f"nothing is left to end; the next run of any job makes it abandoned, and jobctl {first.job} goes on"
             " from its checkpoint",
         )
+    ended = f" at {moment(shown.finished_at, settings.timezone)}" if shown.finished_at else ""
+    return UsageError(f"{name} does not run: it ended{ended}, {shown.state}", hint="jobctl runs list --status running")
 
 
 def _asked(request: "Cancellation", shown: "Shown", settings: "Settings") -> Asked:
@@ -153,13 +156,6 @@ def _await_end(conn: "psycopg.Connection", asked: Asked, settings: "Settings") -
             return Asked(request, shown, True, f"{name_of(first.job, first.scope)}: {shown.state}{why}")
         was_idle = is_idle
         time.sleep(POLL_S)
-
-
-def _tell(text: str) -> None:
-    from jobctl.cli.render import print_text, printable
-
-    for line in text.split("\n"):
-        print_text(printable(line))
 
 
 def _as_json(asked: Asked) -> dict[str, object]:

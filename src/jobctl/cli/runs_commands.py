@@ -68,7 +68,7 @@ def list_(
     from jobctl import clock
     from jobctl.cli import runs_views
     from jobctl.cli.render import note, print_json
-    from jobctl.cli.session import current_settings, open_database
+    from jobctl.cli.session import current_settings, reading
     from jobctl.cli.times import past
     from jobctl.monitor.runs import listing
 
@@ -84,7 +84,7 @@ def list_(
         correlation_id=correlation_id,
     )
     after = listing.of_cursor(cursor) if cursor is not None else None
-    with open_database(settings).connect(purpose="runs list") as conn:
+    with reading(settings, "runs list") as conn:
         items, following = listing.page(conn, asked, after=after, limit=limit)
     word = listing.as_cursor(following) if following is not None else None
     if json:
@@ -105,11 +105,11 @@ def show(
     """Show a run: its steps and events, counts by scope, error, evidence, log, output, and what started it."""
     from jobctl.cli import runs_show
     from jobctl.cli.render import print_json
-    from jobctl.cli.session import current_settings, open_database
+    from jobctl.cli.session import current_settings, reading
     from jobctl.monitor.runs import finding, showing
 
     settings = current_settings()
-    with open_database(settings).connect(purpose="runs show") as conn:
+    with reading(settings, "runs show") as conn:
         shown = showing.show(conn, finding.find(conn, run), events=events)
     excerpt = _log_of(settings, shown, log)
     if json:

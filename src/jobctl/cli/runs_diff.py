@@ -32,11 +32,11 @@ def diff(
     Marked * where they differ, ! where by half or more."""
     from jobctl.cli import runs_show
     from jobctl.cli.render import print_json
-    from jobctl.cli.session import current_settings, open_database
+    from jobctl.cli.session import current_settings, reading
     from jobctl.monitor.runs import difference, finding, showing
 
     settings = current_settings()
-    with open_database(settings).connect(purpose="runs diff") as conn:
+    with reading(settings, "runs diff") as conn:
         both = [showing.show(conn, finding.find(conn, word), events=READ_EVENTS) for word in (a, b)]
     found = difference.compare(*([_side(shown, scope) for scope in shown.scopes] for shown in both))
     items = [each for each in found if every or each.is_different]

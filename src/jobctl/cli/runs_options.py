@@ -6,19 +6,6 @@ import typer
 
 from jobctl.cli import completion
 
-RunArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="RUN",
-        help="Its id or the beginning of it; last; or a job, JOB/SCOPE or wrapped command, which is its last run.",
-        autocompletion=completion.runs,
-    ),
-]
-RunningArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="RUN",
-        help="Its id or the beginning of it; last; or a job, JOB/SCOPE or wrapped command, which is its last run.",
-        autocompletion=completion.running,
-    ),
-]
+HELP = "Its id or the beginning of it; last; or a job, JOB/SCOPE or wrapped command, which is its last run."
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help=HELP, autocompletion=completion.runs)]
+RunningArgument = Annotated[str, typer.Argument(metavar="RUN", help=HELP, autocompletion=completion.running)]

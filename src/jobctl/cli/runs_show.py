@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobctl.cli import render
 from jobctl.cli.runs_views import counts_in_words, moment, name_of, number_in_words, took
-from jobctl.cli.sparkline import sparkline
+from jobctl.cli.sparkline import chart
 
 if TYPE_CHECKING:
     from jobctl.monitor.runs.log_lines import Excerpt
@@ -74,6 +74,7 @@ def scope_json(scope: "Scope") -> dict[str, object]:
         "heartbeat_at": row.heartbeat_at,
         "duration_ms": scope.duration_ms,
         "recent_ms": scope.recent_ms,
+        "recent_records": scope.recent_records,
         "counts": scope.counts,
         "metrics": row.metrics,
         "notes": row.notes,
@@ -147,7 +148,9 @@ def _scope(scope: "Scope") -> Iterator[str]:
     for name, value in (row.evidence or {}).items():
         yield f"  evidence     {name}: {_plain(value)}"
     if scope.recent_ms:
-        yield f"  took before  {sparkline(scope.recent_ms)}  {_span(scope.recent_ms)}, the oldest first"
+        yield f"  took before  {chart(scope.recent_ms, took)}, the oldest first"
+    if any(scope.recent_records):
+        yield f"  did before   {chart(scope.recent_records, number_in_words)} records"
 
 
 def _story(shown: "Shown", zone: str) -> Iterator[str]:
@@ -217,11 +220,6 @@ def log_line(line: Mapping[str, Any], zone: str) -> str:
     message = f" {line['message']}" if line.get("message") else ""
     scope = f" {line['scope']}" if line.get("scope") else ""
     return f"{at}  {line.get('level', '')} {line.get('event', '')}{scope}{message}{fields_in_words(fields)}"
-
-
-def _span(values: tuple[int | None, ...]) -> str:
-    known = [value for value in values if value is not None]
-    return f"{took(min(known))} to {took(max(known))}" if known else "not known"
 
 
 def _plain(value: object) -> str:

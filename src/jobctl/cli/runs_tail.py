@@ -41,22 +41,22 @@ def tail(
 
     With --json nothing is printed until then."""
     from jobctl.cli import runs_show
-    from jobctl.cli.render import print_json
-    from jobctl.cli.run_command import seconds
+    from jobctl.cli.render import print_json, print_lines
     from jobctl.cli.session import current_settings, open_database
+    from jobctl.cli.times import seconds
     from jobctl.monitor.runs import finding
 
     pause_s = seconds("--every", every)
     settings = current_settings()
     with open_database(settings).connect(purpose="runs tail") as conn:
         run_id = finding.find(conn, run)
-        shown, events = _follow(conn, run_id, settings, pause_s, say=_silence if json else _say)
+        shown, events = _follow(conn, run_id, settings, pause_s, say=_silence if json else print_lines)
     exit_code = _exit_code(shown)
     if json:
         document = {**runs_show.summary_json(shown), "exit_code": exit_code}
         print_json({**document, "events": [event._asdict() for event in events]})
     else:
-        _say(_ending(shown))
+        print_lines(_ending(shown))
     sys.exit(exit_code)
 
 
@@ -152,13 +152,6 @@ def _ending(shown: "Shown") -> str:
 
 def _exit_code(shown: "Shown") -> int:
     return EXIT_OF_DEAD if shown.exit_code is None else shown.exit_code
-
-
-def _say(text: str) -> None:
-    from jobctl.cli.render import print_text, printable
-
-    for line in text.split("\n"):
-        print_text(printable(line))
 
 
 def _silence(_: str) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from jobctl.cli import render
-from jobctl.cli.sparkline import sparkline
+from jobctl.cli.sparkline import chart
 from jobctl.durations import format_duration
+from jobctl.monitor.runs.facts import records
 
 if TYPE_CHECKING:
     from jobctl.monitor.runs.listing import Listed
@@ -91,14 +92,16 @@ def _what(run: "Listed") -> str:
 
 
 def _trends(items: "Sequence[Listed]") -> list[str]:
-    """How long the runs on this page took, of each job and scope that has several."""
+    """How long the runs on this page took, and how much they did, of each job and scope that has several."""
     lines: list[str] = []
     for name in dict.fromkeys(name_of(each.job, each.scope) for each in items):
-        spans = [
-            each.duration_ms
+        runs = [
+            each
             for each in reversed(items)
             if name_of(each.job, each.scope) == name and each.state != "skipped" and each.duration_ms is not None
         ]
-        if len(spans) >= TREND_RUNS:
-            lines.append(f"  {name}: {sparkline(spans)} {took(min(spans))} to {took(max(spans))}, the oldest first")
+        if len(runs) >= TREND_RUNS:
+            done = [records(each.counts) for each in runs]
+            did = f"; {chart(done, number_in_words)} records" if any(done) else ""
+            lines.append(f"  {name}: {chart([each.duration_ms for each in runs], took)}{did}, the oldest first")
     return lines

@@ -39,7 +39,7 @@ ScopeOption = Annotated[
 @app.command(
     name="list", epilog="Example: jobctl schedule list --json | jq '.items[] | select(.state != \"installed\")'"
 )
-def list_lines(context: typer.Context, as_json: JsonOption = False) -> None:
+def list_lines(as_json: JsonOption = False) -> None:
     """List each installed line, and each job of the plan without one: when, in words, last and next start, owner."""
     from jobctl import clock
     from jobctl.cli import render, schedule_views
@@ -48,7 +48,7 @@ def list_lines(context: typer.Context, as_json: JsonOption = False) -> None:
     from jobctl.cli.session import current_settings
 
     settings = current_settings()
-    lines = schedule_lines(settings, command_shapes(context))
+    lines = schedule_lines(settings, command_shapes())
     rows = schedule_views.with_last_and_next(settings, lines, clock.utc_now())
     if as_json:
         render.print_json({"items": [row.as_json() for row in rows], "next": None})
@@ -58,7 +58,6 @@ def list_lines(context: typer.Context, as_json: JsonOption = False) -> None:
 
 @app.command(name="next", epilog="Example: jobctl schedule next ingest-branch --at 2026-03-29T00:00 -n 30")
 def next_starts(
-    context: typer.Context,
     job: Annotated[
         str | None,
         typer.Argument(metavar="[JOB]", help="Only this job.", show_default=False, autocompletion=completion.jobs),
@@ -78,7 +77,7 @@ def next_starts(
     from jobctl.cli.session import current_settings
     from jobctl.cli.times import on_the_clock
 
-    lines = schedule_lines(current_settings(), command_shapes(context))
+    lines = schedule_lines(current_settings(), command_shapes())
     lines = [line for line in lines if line.state != "planned"] if job is None else of_job(lines, job, scope)
     starts = schedule_views.next_starts(
         lines, lambda zone: on_the_clock("--at", at, zone).at if at else clock.utc_now(), number
@@ -91,7 +90,6 @@ def next_starts(
 
 @app.command(epilog=LINT_EXAMPLE)
 def lint(
-    context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="A crontab; - is standard input.")],
     system: Annotated[
         bool | None,
@@ -120,7 +118,7 @@ def lint(
     from jobctl.cli import render, schedule_lint
     from jobctl.cli.command_shapes import command_shapes
 
-    checked = schedule_lint.check(file, command_shapes(context), is_system=system, zone=zone, is_here=here)
+    checked = schedule_lint.check(file, command_shapes(), is_system=system, zone=zone, is_here=here)
     if as_json:
         render.print_json(checked.as_json(strict=strict))
     else:
@@ -131,7 +129,6 @@ def lint(
 
 @app.command(epilog=EXPLAIN_EXAMPLE)
 def explain(
-    context: typer.Context,
     job: Annotated[
         str,
         typer.Argument(metavar="JOB", help="The job, such as ingest-branch, or run.", autocompletion=completion.jobs),
@@ -147,7 +144,7 @@ def explain(
     from jobctl.cli.session import current_settings
 
     settings = current_settings()
-    lines = of_job(schedule_lines(settings, command_shapes(context)), job, scope)
+    lines = of_job(schedule_lines(settings, command_shapes()), job, scope)
     told = schedule_explain.explain_lines(settings, lines, at)
     if as_json:
         render.print_json({"items": [each.as_json() for each in told], "next": None})

@@ -3,12 +3,16 @@
 Every command's module imports this one, so it loads nothing heavy itself: `--help` needs neither settings nor psycopg.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
 from jobctl.errors import JobctlError
 
 if TYPE_CHECKING:
+    import psycopg
+
     from jobctl.db.connection import Database
     from jobctl.redact import Redactor
     from jobctl.settings import Settings
@@ -36,6 +40,17 @@ def open_database(settings: "Settings", need_schema: bool = True) -> "Database":
     from jobctl.db import opening
 
     return opening.open_database(settings, need_schema=need_schema)
+
+
+@contextmanager
+def reading(settings: "Settings", purpose: str) -> Generator["psycopg.Connection", None, None]:
+    """One transaction that may only read, with the limits of the house, also behind a pooler. READ COMMITTED, which
+    `monitor.runs.running` needs."""
+    database = open_database(settings)
+    with database.connect(purpose=purpose) as conn:
+        conn.read_only = True
+        with database.transaction(conn):
+            yield conn
 
 
 def database_if_reachable(settings: "Settings") -> "Database | None":

@@ -27,7 +27,7 @@ def slo(
 
     The promises are the table [slo] of jobctl.toml."""
     from jobctl import clock
-    from jobctl.cli.session import current_settings, open_database
+    from jobctl.cli.session import current_settings, reading
     from jobctl.errors import EXIT_FAILED
     from jobctl.monitor.runs import slo_facts
     from jobctl.monitor.runs.slo import worst_first
@@ -36,12 +36,9 @@ def slo(
 
     settings = current_settings()
     promised, plan, now = settings.slo_settings, planned_from(settings), clock.utc_now()
-    database = open_database(settings)
-    with database.connect(purpose="slo") as conn:
-        conn.read_only = True
-        with database.transaction(conn):
-            schedules = registry.installed(conn)
-            found = worst_first(slo_facts.levels(conn, promised, schedules, plan, settings.timezone, now))
+    with reading(settings, "slo") as conn:
+        schedules = registry.installed(conn)
+        found = worst_first(slo_facts.levels(conn, promised, schedules, plan, settings.timezone, now))
     if json:
         from jobctl.cli.render import print_json
 
@@ -105,7 +102,9 @@ def _print(found: "list[Level]", promised: "SloSettings") -> None:
 
 
 def _left(share: float | None) -> str:
-    return "" if share is None else "spent" if share < 0 else f"{share:.0%}"
+    from jobctl.reports.words import percent
+
+    return "" if share is None else "spent" if share < 0 else percent(share, digits=0)
 
 
 def _whole(tally: "Tally", unit: str) -> str:
@@ -118,3 +117,7 @@ def _whole(tally: "Tally", unit: str) -> str:
 
 def _burn(rate: float | None) -> str:
     return "" if rate is None else f"{rate:.1f}"
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("slo", epilog=EXAMPLE)(slo)

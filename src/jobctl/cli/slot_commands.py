@@ -184,3 +184,9 @@ def _pause_json(made: "Pause") -> dict[str, datetime | str | None]:
         "reason": made.reason,
         "paused_by": made.paused_by,
     }
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("slots", epilog=SLOTS_EXAMPLE)(slots)
+    app.command("pause", epilog=PAUSE_EXAMPLE)(pause)
+    app.command("resume", epilog=RESUME_EXAMPLE)(resume)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import JsonOption
 
 EXAMPLE = """Examples:\n
@@ -18,8 +19,18 @@ BY = ("job", "type", "day")
 
 def stats(
     since: Annotated[str, typer.Option("--since", help="How far back: 7d, 12h, or a time (ISO 8601).")] = "7d",
-    by: Annotated[str, typer.Option("--by", help="A line for each job, type (of the queue's tasks), or day.")] = "job",
-    job: Annotated[str | None, typer.Option("--job", help="Only of this job.", show_default=False)] = None,
+    by: Annotated[
+        str,
+        typer.Option(
+            "--by",
+            help="A line for each job, type (of the queue's tasks), or day.",
+            autocompletion=completion.among(BY),
+        ),
+    ] = "job",
+    job: Annotated[
+        str | None,
+        typer.Option("--job", help="Only of this job.", show_default=False, autocompletion=completion.jobs),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Count runs, how they ended, how long they took and what they did, over a window of time."""
@@ -44,3 +55,7 @@ def stats(
         from jobctl.cli import stats_views
 
         stats_views.show(found, settings.timezone)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("stats", epilog=EXAMPLE)(stats)

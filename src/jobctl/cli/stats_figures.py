@@ -27,22 +27,17 @@ def gather(settings: "Settings", since: "datetime", until: "datetime", *, by: st
     import socket
     from datetime import timedelta
 
-    from jobctl.cli.session import open_database
+    from jobctl.cli.session import reading
     from jobctl.monitor.runs import faults, glance, statistics
 
     conditions = settings.alert_settings.conditions
     limit = conditions["slow-run"]
-    database = open_database(settings)
-    with database.connect(purpose="stats") as conn:
-        conn.read_only = True
-        with database.transaction(conn):
-            counted = statistics.statistics(conn, since=since, until=until, zone=settings.timezone, job=job)
-            slow = faults.slow(
-                conn, since=since, until=until, job=job, default_s=limit.of("over_s"), limits_s=limit.jobs
-            )
-            health, unfinished = glance.health_now(conn, conditions, host=socket.gethostname(), now=until)
-            failures = faults.failures_since(conn, until - timedelta(days=1))
-            items = _items(conn, counted, by)
+    with reading(settings, "stats") as conn:
+        counted = statistics.statistics(conn, since=since, until=until, zone=settings.timezone, job=job)
+        slow = faults.slow(conn, since=since, until=until, job=job, default_s=limit.of("over_s"), limits_s=limit.jobs)
+        health, unfinished = glance.health_now(conn, conditions, host=socket.gethostname(), now=until)
+        failures = faults.failures_since(conn, until - timedelta(days=1))
+        items = _items(conn, counted, by)
     running = sum(run.state == "running" for run in unfinished)
     return Found(by, counted, items, slow, running, failures, health)
 

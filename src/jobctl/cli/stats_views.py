@@ -10,8 +10,10 @@ from rich.text import Text
 
 from jobctl.cli import status_views
 from jobctl.cli.render import printable
+from jobctl.cli.runs_views import name_of
 from jobctl.cli.spans import short_ms
 from jobctl.cli.sparkline import sparkline
+from jobctl.reports import words
 
 if TYPE_CHECKING:
     from jobctl.cli.stats_figures import Found
@@ -28,8 +30,7 @@ def show(found: "Found", zone: str) -> None:
     since = f"{counted.since.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
     head = Text.assemble(
         status_views.word(found.health.status),
-        f"  {counted.total.total:,} runs since {since}; {found.running} running; "
-        f"{found.recent_failures:,} bad in the last day",
+        f"  {counted.total.total:,} runs since {since}; {found.running} running; {found.recent_failures:,} bad in 24h",
     )
     right = (
         "runs",
@@ -41,7 +42,8 @@ def show(found: "Found", zone: str) -> None:
         "p50/95/99",
         "records",
     )
-    made = status_views.table(found.by, *right, *(["trend"] if blocks else []), right=right, gap=2 if wide else 1)
+    trends = (("took", "did") if wide else ("trend",)) if blocks else ()
+    made = status_views.table(found.by, *right, *trends, right=right, gap=2 if wide else 1)
     for each in found.items:
         made.add_row(*_cells(each, blocks=blocks, wide=wide))
     if len(found.items) > 1 and found.by != "type":
@@ -50,7 +52,7 @@ def show(found: "Found", zone: str) -> None:
         console.print(head)
         console.print(made if found.items else Text("Nothing began in this time."))
         for slow in found.slow:
-            name = f"{slow.job} {slow.scope}".strip()
+            name = name_of(slow.job, slow.scope)
             said = f"{slow.runs:,} {'run' if slow.runs == 1 else 'runs'} took longer than {short_ms(slow.limit_ms)}"
             console.print(Text(printable(f"slow: {name}: {said}, the longest {short_ms(slow.longest_ms)}")))
 
@@ -70,12 +72,10 @@ def _cells(each: "Figures", *, blocks: bool, wide: bool) -> Iterator[Text]:
     yield Text(f"{each.records:,}" if each.records else "")
     if blocks:
         yield Text(sparkline(each.trend_ms))
+        if wide:
+            yield Text(sparkline(each.trend_records) if each.records else "")
 
 
 def percent(share: float | None) -> str:
-    """Never rounded up to all, nor down to none."""
-    if share is None:
-        return ""
-    if 0 < share < 1:
-        return f"{min(max(share, 0.001), 0.999):.1%}"
-    return f"{share:.0%}"
+    """As in the weekly mail, but nothing where there is nothing to judge."""
+    return "" if share is None else words.percent(share)

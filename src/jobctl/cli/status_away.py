@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from jobctl import clock
 from jobctl.cli import render
+from jobctl.cli.runs_views import name_of
 from jobctl.cli.spans import short
 from jobctl.cli.status_look import error_text
 from jobctl.cli.status_object import away_json
@@ -44,7 +45,7 @@ def lines(kept: "KeptHere") -> list[str]:
     if kept.has_alerts:
         said.append("  incidents wait here, too; they were told through the channels that are set up")
     for each in kept.next[:SHOWN_STARTS]:
-        name = f"{each.job} {each.scope}".strip()
+        name = name_of(each.job, each.scope)
         said.append(f"  {name} starts in {short((each.next_at - now).total_seconds())} ({each.next_at:%a %H:%M} UTC)")
     if not kept.next:
         said.append("  no crontab or timer of this user starts a job here")

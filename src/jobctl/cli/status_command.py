@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobctl.cli import completion
 from jobctl.cli.options import JsonOption
 
 if TYPE_CHECKING:
@@ -27,7 +28,13 @@ def status(
         str, typer.Option("--every", metavar="SPAN", help="How often --watch looks: 2s, 1m.", show_default=True)
     ] = "2s",
     fail_on: Annotated[
-        str, typer.Option("--fail-on", metavar="HEALTH", help="Exit 1 from here on: critical, warning, or never.")
+        str,
+        typer.Option(
+            "--fail-on",
+            metavar="HEALTH",
+            help="Exit 1 from here on: critical, warning, or never.",
+            autocompletion=completion.among(FAIL_ON),
+        ),
     ] = "critical",
     all_scopes: Annotated[bool, typer.Option("--all", help="A line for each scope, also of jobs with many.")] = False,
     json: JsonOption = False,
@@ -37,9 +44,10 @@ def status(
     Exit 0: healthy, or a warning; 1: critical (see --fail-on); 75: the database is away, and what this host knows is
     shown."""
     from jobctl.cli import session
+    from jobctl.cli.times import seconds
     from jobctl.errors import DatabaseUnavailable, UsageError
 
-    every_s = _seconds(every)
+    every_s = seconds("--every", every)
     if fail_on not in FAIL_ON:
         raise UsageError(f"--fail-on {fail_on!r} is no health", hint=f"one of {', '.join(FAIL_ON)}")
     if watch and json:
@@ -91,14 +99,5 @@ def print_screen(glance: "Glance", settings: "Settings", *, every: bool) -> None
         console.print(status_views.screen(glance, settings.timezone, width=console.width, blocks=blocks, every=every))
 
 
-def _seconds(every: str) -> float:
-    from jobctl.durations import parse_duration
-    from jobctl.errors import UsageError
-
-    try:
-        found = parse_duration(every)
-    except ValueError as error:
-        raise UsageError(f"--every {every!r} {error}") from None
-    if found < 1:
-        raise UsageError("--every is a second at least", hint="write it as 2s or 1m")
-    return found
+def add_to(app: typer.Typer) -> None:
+    app.command("status", epilog=EXAMPLE)(status)

@@ -1,5 +1,6 @@
 """`jobctl status` on a terminal: one screen, from 80 columns on, that says in words what its colours say."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobctl.cli.render import printable
+from jobctl.cli.runs_views import name_of
 from jobctl.cli.spans import short, short_ms
 from jobctl.cli.sparkline import sparkline
 
@@ -31,13 +33,14 @@ WELL: Final = frozenset({"completed", "skipped", "running", "pending", "paused",
 SHOWN_REASONS, SHOWN_SCOPES, SHOWN_RUNS, SHOWN_STALE = 10, 6, 10, 5
 WIDE: Final = 120
 NARROWEST_NAME, WIDTH_OF_REST, WIDTH_OF_REST_WIDE = 12, 59, 102
+NARROWEST_TEXT: Final = 30
 
 
 def screen(glance: "Glance", zone: str, *, width: int, blocks: bool = True, every: bool = False) -> Group:
     """`blocks`: the terminal can show them. `every` scope has a line of its own."""
     clock = ZoneInfo(zone)
     parts: list[RenderableType] = [_head(glance, clock)]
-    parts += [_reason(reason, glance.as_of) for reason in glance.health.reasons[:SHOWN_REASONS]]
+    parts += [_reason(reason, glance.as_of, width) for reason in glance.health.reasons[:SHOWN_REASONS]]
     left = len(glance.health.reasons) - SHOWN_REASONS
     if left > 0:
         parts.append(Text(f"  and {left} more: jobctl alerts list, jobctl status --json"))
@@ -48,7 +51,7 @@ def screen(glance: "Glance", zone: str, *, width: int, blocks: bool = True, ever
         parts.append(Text("Nothing has run yet, and nothing is installed that would: jobctl schedule install --help"))
     if glance.running:
         parts += ["", _running(glance.running, glance.as_of, clock, wide=width >= WIDE)]
-    parts += ["", _facts(glance)]
+    parts += ["", *_facts(glance, width)]
     return Group(*parts)
 
 
@@ -80,16 +83,18 @@ def _head(glance: "Glance", clock: ZoneInfo) -> Text:
     return Text.assemble(word(glance.health.status), f"{said}  ", (f"{at:%Y-%m-%d %H:%M:%S %Z}", "bright_black"))
 
 
-def _reason(reason: "Reason", as_of: datetime) -> RenderableType:
-    line = Table.grid(padding=(0, 1, 0, 0))
-    line.add_column(no_wrap=True)
-    line.add_column(overflow="fold")
+def _reason(reason: "Reason", as_of: datetime, width: int) -> Text:
     number = f"incident {reason.incident_id}, " if reason.incident_id is not None else ""
     about = f"{number}for {short((as_of - reason.since).total_seconds())}"
     about += f"; {reason.quiet}" if reason.quiet else ""
-    line.add_row(word(f"  {reason.severity}"), Text(printable(f"{reason.text} ({about})")))
-    line.columns[0].style = COLOURS[reason.severity]
-    return line
+    return _paragraph(f"  {reason.severity:<8}  ", COLOURS[reason.severity], f"{reason.text} ({about})", width)
+
+
+def _paragraph(head: str, style: str, text: str, width: int) -> Text:
+    """The lines after the first are set in below it, and end where their words do."""
+    room = max(NARROWEST_TEXT, width - len(head))
+    lines = textwrap.wrap(printable(text), room, break_on_hyphens=False)
+    return Text.assemble((head, style), ("\n" + " " * len(head)).join(lines))
 
 
 # Jobs ----------------------------------------------------------------------------------------------------------------
@@ -110,7 +115,7 @@ def _jobs(glance: "Glance", clock: ZoneInfo, *, width: int, blocks: bool, every:
         if len(rows) > 1:
             made.add_row(*_whole_job(job, rows, len(shown), len(ailing), glance.as_of))
         for each, state in shown:
-            name = f"  {each.scope or '(whole)'}" if len(rows) > 1 else f"{job} {each.scope}".strip()
+            name = f"  {each.scope or '(whole)'}" if len(rows) > 1 else name_of(job, each.scope)
             made.add_row(*_job(name, each, state, missed, glance.as_of, clock, blocks=blocks, wide=wide))
     return made
 
@@ -143,7 +148,7 @@ def _job(
 
 def _next(at: datetime | None, as_of: datetime, clock: ZoneInfo, *, wide: bool) -> str:
     if at is None:
-        return ""
+        return "none"
     left = short((at - as_of).total_seconds())
     return f"in {left} ({at.astimezone(clock):%a %H:%M})" if wide else f"in {left}"
 
@@ -175,7 +180,7 @@ def _running(running: "Sequence[RunningNow]", as_of: datetime, clock: ZoneInfo, 
     for now in running:
         run = now.run
         made.add_row(
-            Text(printable(f"{run.job} {run.scope}".strip())),
+            Text(printable(name_of(run.job, run.scope))),
             word(run.state),
             Text(short(run.elapsed_s)),
             Text(_end(now, as_of, clock)),
@@ -201,16 +206,14 @@ def _end(now: "RunningNow", as_of: datetime, clock: ZoneInfo) -> str:
     return first if first == last else f"{first}-{last}"
 
 
-def _facts(glance: "Glance") -> Table:
-    made = Table.grid(padding=(0, 2, 0, 0))
-    made.add_column(style="bold", no_wrap=True)
-    made.add_column(overflow="fold")
-    made.add_row("queue", Text(_queue(glance)))
+def _facts(glance: "Glance", width: int) -> Iterator[Text]:
+    told = {"queue": _queue(glance)}
     if glance.branches:
-        made.add_row("branches", Text(printable(_branches(glance))))
+        told["branches"] = _branches(glance)
     if glance.projects.projects:
-        made.add_row("projects", Text(_projects(glance)))
-    return made
+        told["projects"] = _projects(glance)
+    for name, text in told.items():
+        yield _paragraph(f"{name:<{max(map(len, told))}}  ", "bold", text, width)
 
 
 def _queue(glance: "Glance") -> str:

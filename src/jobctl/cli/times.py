@@ -1,4 +1,4 @@
-"""Moments as an operator writes them on the command line: a distance from now (`2h`) or a time (ISO 8601)."""
+"""Spans and moments as an operator writes them on the command line: `2h`, or a time (ISO 8601)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,6 +6,17 @@ from zoneinfo import ZoneInfo
 
 from jobctl.durations import parse_duration
 from jobctl.errors import UsageError
+
+
+def seconds(option: str, text: str) -> int:
+    """Raises UsageError for what is no span, and for one of no length."""
+    try:
+        value = parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text!r} {error}") from None
+    if value <= 0:
+        raise UsageError(f"{option} must be longer than nothing")
+    return value
 
 
 def past(option: str, text: str, now: datetime, zone: str) -> datetime:

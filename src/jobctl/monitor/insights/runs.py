@@ -19,7 +19,7 @@ from jobctl.monitor.insights.overlapping import Starts
 from jobctl.monitor.insights.slower import Done
 from jobctl.monitor.quality import events
 from jobctl.monitor.queue import patterns
-from jobctl.monitor.scopes import PAIRS
+from jobctl.monitor.scopes import PAIRS, PAIRS_OF_SLOTS
 
 MOST_SCOPES = 1_000
 LAST_RUNS = 200
@@ -46,21 +46,13 @@ SELECT p.job, p.scope, r.runs, r.skipped FROM (SELECT * FROM pairs LIMIT %(most)
     FROM ops.job_history AS h WHERE h.job = p.job AND h.scope = p.scope AND h.started_at >= %(since)s
 ) AS r
 """)
-INTERVALS = """
-WITH RECURSIVE pairs AS (
-    (SELECT s.job, s.scope FROM ops.slots AS s ORDER BY s.job, s.scope LIMIT 1)
-    UNION ALL
-    SELECT n.job, n.scope FROM pairs AS p CROSS JOIN LATERAL (
-        SELECT s.job, s.scope FROM ops.slots AS s
-        WHERE (s.job, s.scope) > (p.job, p.scope) ORDER BY s.job, s.scope LIMIT 1
-    ) AS n
-)
+INTERVALS = PAIRS_OF_SLOTS + sql.SQL("""
 SELECT p.job, p.scope, (extract(epoch FROM max(r.slot_at) - min(r.slot_at)) / nullif(count(*) - 1, 0))::float8
 FROM (SELECT * FROM pairs LIMIT %(most)s) AS p CROSS JOIN LATERAL (
     SELECT s.slot_at FROM ops.slots AS s WHERE s.job = p.job AND s.scope = p.scope
     ORDER BY s.slot_at DESC LIMIT %(last_slots)s
 ) AS r GROUP BY p.job, p.scope
-"""
+""")
 
 
 class DoneRow(NamedTuple):

@@ -3,8 +3,10 @@
 from datetime import datetime, timedelta
 
 import psycopg
+from psycopg import sql
 
 from jobctl.monitor.prometheus.catalogue import Sample
+from jobctl.monitor.scopes import PAIRS_OF_SLOTS
 
 MOST_TYPES = 200
 MOST_SCOPES = 500
@@ -16,21 +18,12 @@ PAUSED = """
 SELECT DISTINCT p.job, p.scope FROM ops.pauses AS p
 WHERE p.from_at <= %(now)s AND p.until_at > %(now)s AND p.ended_at IS NULL
 """
-# Pairs one after the other along the primary key, then a day of each.
-SLOTS = """
-WITH RECURSIVE pairs AS (
-    (SELECT s.job, s.scope FROM ops.slots AS s ORDER BY s.job, s.scope LIMIT 1)
-    UNION ALL
-    SELECT n.job, n.scope FROM pairs AS p CROSS JOIN LATERAL (
-        SELECT s.job, s.scope FROM ops.slots AS s
-        WHERE (s.job, s.scope) > (p.job, p.scope) ORDER BY s.job, s.scope LIMIT 1
-    ) AS n
-)
+SLOTS = PAIRS_OF_SLOTS + sql.SQL("""
 SELECT p.job, p.scope, r.verdict, r.slots FROM (SELECT * FROM pairs LIMIT %(most)s) AS p CROSS JOIN LATERAL (
     SELECT s.verdict, count(*) AS slots FROM ops.slots AS s
     WHERE s.job = p.job AND s.scope = p.scope AND s.slot_at >= %(day_ago)s AND s.slot_at <= %(now)s GROUP BY s.verdict
 ) AS r
-"""
+""")
 
 
 def read_schedule(conn: psycopg.Connection, now: datetime) -> list[Sample]:

@@ -5,7 +5,7 @@ from typing import Final
 from psycopg import sql
 
 from jobctl.monitor.quality.check import Check
-from jobctl.monitor.scopes import PAIRS
+from jobctl.monitor.scopes import PAIRS, PAIRS_OF_SLOTS
 
 # Runs of the window, by job and scope along the index: OFFSET 0 keeps the planner from reading the table instead.
 _LATE_RUNS = PAIRS + sql.SQL("""
@@ -98,22 +98,15 @@ WHERE (SELECT h.run_id FROM ops.job_history AS h WHERE h.run_id = e.run_id LIMIT
     Check(
         "slots-have-runs",
         "each slot of the window that ran names a run, unless it is older than what is kept of its job",
-        """
-WITH RECURSIVE pairs AS (
-    (SELECT s.job, s.scope FROM ops.slots AS s ORDER BY s.job, s.scope LIMIT 1)
-    UNION ALL
-    SELECT n.job, n.scope FROM pairs AS p CROSS JOIN LATERAL (
-        SELECT s.job, s.scope FROM ops.slots AS s
-        WHERE (s.job, s.scope) > (p.job, p.scope) ORDER BY s.job, s.scope LIMIT 1
-    ) AS n
-)
+        PAIRS_OF_SLOTS
+        + sql.SQL("""
 SELECT s.job || ' ' || s.scope || ' ' || s.slot_local AS example FROM pairs AS p CROSS JOIN LATERAL (
     SELECT o.* FROM ops.slots AS o WHERE o.job = p.job AND o.scope = p.scope AND o.slot_at >= %(since)s OFFSET 0
 ) AS s
 WHERE s.verdict IN ('ran', 'late') AND s.decided_at < %(now)s - interval '1 hour'
   AND (SELECT h.run_id FROM ops.job_history AS h WHERE h.run_id = s.run_id LIMIT 1) IS NULL
   AND s.slot_at > (SELECT min(o.started_at) FROM ops.job_history AS o WHERE o.job = s.job AND o.scope = s.scope)
-""",
+"""),
         "jobctl slots --job JOB; a run that could not reach the database is kept on its host and comes in later",
     ),
     Check(

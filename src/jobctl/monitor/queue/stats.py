@@ -17,6 +17,7 @@ from jobctl.monitor.queue.quantiles import BUCKETS_PER_E, SHORTEST_S, Quantiles,
 
 OUTCOMES = ("succeeded", "failed", "timeout", "crashed", "snoozed", "released")
 ENOUGH = 50_000  # tries for their percentiles; of more a share is taken
+PARTS = 12  # of the window, for the course of what waits
 MOST_FAILURES = 20_000  # that are looked at for patterns, the latest
 
 
@@ -103,6 +104,44 @@ def standing(conn: psycopg.Connection, window: Window) -> Standing:
     rows = conn.execute(STANDING, window._asdict()).fetchall()
     backlog = tuple(Backlog(*row[:5]) for row in rows)
     return Standing(backlog, Flow(sum(row[5] for row in rows), sum(row[6] for row in rows)))
+
+
+class Waiting(NamedTuple):
+    """How many tasks were due and not yet begun at a moment."""
+
+    at: datetime
+    due: int
+
+
+# A task waits from when it is due to its claim: tries have both, tasks that wait or run have them for their next or
+# present try. Counted by how many of the moments lie before either. Of what was cancelled nothing is known any more.
+WAITED = """
+SELECT w.due, w.claimed, count(*) FROM (
+    SELECT width_bucket(a.due_at, %(moments)s::timestamptz[]) AS due,
+        width_bucket(a.claimed_at, %(moments)s::timestamptz[]) AS claimed
+    FROM queue.attempts AS a
+    WHERE a.finished_at >= %(since)s AND a.finished_at <= %(until)s AND (%(type)s::text IS NULL OR a.type = %(type)s)
+      AND a.due_at > '-infinity'
+    UNION ALL
+    SELECT width_bucket(greatest(t.scheduled_at, t.created_at), %(moments)s::timestamptz[]),
+        CASE WHEN t.state = 'running' THEN width_bucket(t.claimed_at, %(moments)s::timestamptz[]) ELSE %(parts)s END
+    FROM queue.tasks AS t
+    WHERE t.state IN ('queued', 'running') AND (%(type)s::text IS NULL OR t.type = %(type)s)
+) AS w
+WHERE w.due < w.claimed GROUP BY w.due, w.claimed
+"""
+
+
+def waiting(conn: psycopg.Connection, window: Window) -> tuple[Waiting, ...]:
+    """At the ends of `PARTS` equal parts of the window, the oldest first; the last is now."""
+    length = window.until - window.since
+    moments = [window.since + length * (nth + 1) / PARTS for nth in range(PARTS)]
+    due_at = [0] * PARTS
+    parameters = {**window._asdict(), "moments": moments, "parts": PARTS}
+    for before_due, before_claim, tasks in conn.execute(WAITED, parameters):
+        for nth in range(before_due, before_claim):
+            due_at[nth] += tasks
+    return tuple(map(Waiting, moments, due_at))
 
 
 COUNTS = """

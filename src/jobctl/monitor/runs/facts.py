@@ -2,11 +2,19 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from jobctl.monitor.runs import states
 from jobctl.monitor.runs.states import State
+
+# How many records a run worked on is the first of these that it counted (as `statistics` has it in SQL).
+RECORDS: Final = ("read", "claimed", "projects", "requeued")
+
+
+def records(counts: Mapping[str, Any]) -> int | None:
+    """None for a run that counts none, as a wrapped command."""
+    return next((counts[name] for name in RECORDS if counts.get(name) is not None), None)
 
 
 class Unfinished(NamedTuple):

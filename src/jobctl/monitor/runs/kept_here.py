@@ -34,7 +34,8 @@ def look(spool: Path, lines: list[InstalledLine], now: datetime) -> KeptHere:
         for path in spool.glob("*.json"):
             if path.name == ALERTS:
                 has_alerts = True
-            else:
+                continue
+            with suppress(FileNotFoundError):  # brought in since; the others still wait
                 moments.append(path.stat().st_mtime)
     starts = [NextStart(line.job, line.scope, line.expression.next_after(now, ZoneInfo(line.zone))) for line in lines]
     oldest_at = datetime.fromtimestamp(min(moments), UTC) if moments else None

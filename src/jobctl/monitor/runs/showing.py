@@ -11,11 +11,11 @@ from typing import Any, Final, LiteralString, NamedTuple
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import class_row
 
 from jobctl.errors import UsageError
-from jobctl.monitor.runs import listing, states, whole
-from jobctl.monitor.runs.running import Unfinished
+from jobctl.monitor.runs import facts, listing, states, whole
+from jobctl.monitor.runs.facts import Unfinished
 from jobctl.monitor.runs.states import State
 from jobctl.runtime import cancellations
 from jobctl.runtime.cancellations import Cancellation
@@ -93,8 +93,8 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A row with its true state. `duration_ms` and `counts` of one that runs are those so far; `recent_ms` are the
-    durations of the runs of the same job and scope before it, the oldest first."""
+    """A row with its true state. `duration_ms` and `counts` of one that runs are those so far; `recent_ms` and
+    `recent_records` are of the runs of the same job and scope before it, the oldest first."""
 
     row: Row
     state: State
@@ -102,6 +102,7 @@ class Scope:
     counts: Mapping[str, Any]
     pulse: Unfinished | None
     recent_ms: tuple[int | None, ...]
+    recent_records: tuple[int | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,7 @@ SELECT run_id, scope, job, correlation_id, status, degraded, exit_code, host, os
 FROM ops.job_history WHERE run_id = %(run_id)s ORDER BY started_at, scope LIMIT 10000
 """
 RECENT = """
-SELECT duration_ms FROM ops.job_history
+SELECT duration_ms, counts FROM ops.job_history
 WHERE job = %(job)s AND scope = %(scope)s AND started_at < %(before)s
   AND status NOT IN ('skipped', 'pending', 'running')
 ORDER BY started_at DESC LIMIT %(limit)s
@@ -226,15 +227,15 @@ def _events(conn: psycopg.Connection, question: LiteralString, run_id: UUID, *, 
 
 def _scope(conn: psycopg.Connection, row: Row, pulse: Unfinished | None) -> Scope:
     parameters = {"job": row.job, "scope": row.scope, "before": row.started_at, "limit": RECENT_RUNS}
-    with conn.cursor(row_factory=scalar_row) as cursor:
-        recent = cursor.execute(RECENT, parameters).fetchall()
+    recent = conn.execute(RECENT, parameters).fetchall()[::-1]
     return Scope(
         row=row,
         state=states.of(row.status, degraded=row.degraded, pulse=pulse),
         duration_ms=row.duration_ms if pulse is None else round(pulse.elapsed_s * 1000),
         counts=(pulse.progress if pulse is not None else None) or row.counts,
         pulse=pulse,
-        recent_ms=tuple(recent[::-1]),
+        recent_ms=tuple(duration_ms for duration_ms, _ in recent),
+        recent_records=tuple(facts.records(counts) for _, counts in recent),
     )
 
 

@@ -2,7 +2,7 @@
 
 One question reads each run of the window once, by the index of times, and counts in all, by job and by day. What is a
 bad run is said by the alerts' words (`BAD`, `ASKED_FOR`), a percentile is of the nearest rank, as theirs. The records
-of a run are the first of `read`, `claimed`, `projects`, `requeued` that it counted.
+of a run are the first of `read`, `claimed`, `projects`, `requeued` that it counted (`facts.records`).
 """
 
 from collections import Counter, defaultdict
@@ -21,7 +21,8 @@ PARTS: Final = 12  # of the window, for the trend
 
 class Figures(NamedTuple):
     """Of all runs, of a job, or of a day. `failed` are those that ended badly; `interrupted` those that somebody ended
-    on purpose. Times are of completed runs. `trend_ms`: the medians of equal parts of the window, the oldest first."""
+    on purpose. Times are of completed runs. `trend_ms`: the medians of equal parts of the window, the oldest first;
+    `trend_records`: what was done in each."""
 
     name: str
     total: int
@@ -37,6 +38,7 @@ class Figures(NamedTuple):
     p95_ms: int | None
     p99_ms: int | None
     trend_ms: tuple[int | None, ...] = ()
+    trend_records: tuple[int, ...] = ()
 
     @property
     def success_rate(self) -> float | None:
@@ -59,7 +61,7 @@ class Statistics(NamedTuple):
     days: tuple[Figures, ...]
 
 
-# Read from the table once. Counts are made by job and day, and added up here; percentiles need each set's own runs.
+# Read from the table once. Counts are made by job, day and part, and added up here; percentiles need each set's runs.
 # Parts and days come as the moments at which they begin, since to find one among them costs less than to work it out.
 FIGURES = """
 WITH runs AS MATERIALIZED (
@@ -73,7 +75,7 @@ WITH runs AS MATERIALIZED (
     FROM ops.job_history AS h
     WHERE h.started_at >= %(since)s AND h.started_at < %(until)s AND (%(job)s::text IS NULL OR h.job = %(job)s)
 )
-SELECT r.job, r.day, NULL::integer AS part, count(*) AS total,
+SELECT r.job, r.day, r.part, count(*) AS total,
     count(*) FILTER (WHERE r.status = 'completed') AS completed,
     count(*) FILTER (WHERE r.status = 'completed' AND r.degraded) AS degraded,
     count(*) FILTER (WHERE r.is_bad) AS failed,
@@ -82,7 +84,7 @@ SELECT r.job, r.day, NULL::integer AS part, count(*) AS total,
     count(*) FILTER (WHERE r.status IN ('pending', 'running')) AS unfinished,
     coalesce(sum(r.records), 0)::bigint AS records,
     coalesce(sum(r.took_ms), 0)::bigint AS took_ms, NULL::bigint[] AS percentiles
-FROM runs AS r GROUP BY r.job, r.day
+FROM runs AS r GROUP BY r.job, r.day, r.part
 UNION ALL
 SELECT r.job, r.day, r.part, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY r.took_ms)
@@ -110,7 +112,8 @@ def statistics(
     }
     counts: dict[tuple[str, int | None], Counter[str]] = defaultdict(Counter)
     percentiles: dict[tuple[str, int | None], Sequence[int]] = {}
-    trends: dict[str, list[int | None]] = {}
+    trends: dict[str, list[int | None]] = defaultdict(lambda: [None] * PARTS)
+    records: dict[str, list[int]] = defaultdict(lambda: [0] * PARTS)
     conn.execute(ROOM)
     with conn.cursor(row_factory=dict_row) as cursor:
         for row in cursor.execute(FIGURES, parameters):
@@ -118,15 +121,17 @@ def statistics(
             if row["total"] is not None:
                 for whose in (("", None), (row["job"], None), ("", row["day"])):
                     counts[whose].update({name: row[name] for name in COUNTED})
+                records[row["job"]][row["part"] - 1] += row["records"]
             elif row["percentiles"] is None:
                 continue  # nothing completed
             elif row["part"] is not None:
-                trends.setdefault(row["job"], [None] * PARTS)[row["part"] - 1] = row["percentiles"][0]
+                trends[row["job"]][row["part"] - 1] = row["percentiles"][0]
             else:
                 percentiles[key] = row["percentiles"]
 
     def figures(name: str, key: tuple[str, int | None]) -> Figures:
-        return _figures(name, counts[key], percentiles.get(key), trends.get(key[0], ()))
+        job = key[0]
+        return _figures(name, counts[key], percentiles.get(key), trends.get(job, ()), records.get(job, ()))
 
     jobs = sorted(job for job, day in counts if job and day is None)
     numbers = sorted(day for _, day in counts if day is not None)
@@ -150,7 +155,11 @@ def _days(since: datetime, until: datetime, zone: ZoneInfo) -> list[datetime]:
 
 
 def _figures(
-    name: str, counts: Mapping[str, int], percentiles: Sequence[int] | None, trend: Sequence[int | None]
+    name: str,
+    counts: Mapping[str, int],
+    percentiles: Sequence[int] | None,
+    trend_ms: Sequence[int | None],
+    trend_records: Sequence[int],
 ) -> Figures:
     p50, p95, p99 = percentiles or (None, None, None)
     return Figures(
@@ -160,5 +169,6 @@ def _figures(
         p50_ms=p50,
         p95_ms=p95,
         p99_ms=p99,
-        trend_ms=tuple(trend),
+        trend_ms=tuple(trend_ms),
+        trend_records=tuple(trend_records),
     )
