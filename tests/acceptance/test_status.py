@@ -101,6 +101,16 @@ def test_killed_frozen_skipped_missed_degraded_and_running_runs_are_told_apart_a
     assert steady.is_alive
 
 
+def test_names_that_a_terminal_would_obey_are_shown_on_the_screen(base: Base, runner: Runner) -> None:
+    now = datetime.now(UTC)
+    for scope in ("a", "b"):
+        make_run(base.conn, now - timedelta(minutes=1), job="\x1b[31mjob", scope=f"\x9b1m{scope}")
+    base.conn.execute("INSERT INTO queue.tasks (type, payload) VALUES (%s, '{}')", ("\x1b[31mtype",))
+    for words in (("status",), ("status", "--all"), ("stats",), ("runs", "list")):
+        said = asked(runner, *words).stdout.decode()
+        assert r"\x1b[31m" in said and all(letter.isprintable() or letter == "\n" for letter in said), words
+
+
 def test_while_the_database_is_away_it_says_so_and_tells_what_this_host_knows(runner: Runner) -> None:
     runner.job = "run"
     assert runner.run("backup", *SLEEP, url=DOWN).exit_code == 75

@@ -7,7 +7,7 @@ import typer
 
 from jobctl.cli import completion
 from jobctl.cli.options import JsonOption, VerboseOption
-from jobctl.cli.render import note, print_json, print_text
+from jobctl.cli.render import note, print_as_it_is, print_json, print_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +96,7 @@ def _print_list(found: "Sequence[Finding]", *, shows_all: bool) -> None:
         asked = [each for each in every if each.status != "skipped"]
         status = status_of(every) if asked else "skipped"
         fine = sum(each.status == "ok" for each in every)
-        print_text(f"{_mark(status)}  {_bold(f'{subject:<12}')}  {fine} of {len(every)} in order")
+        print_as_it_is(f"{_mark(status)}  {_bold(f'{subject:<12}')}  {fine} of {len(every)} in order")
         for each in every:
             if shows_all or each.status in ("warning", "failed"):
                 _print_finding(each)
@@ -104,7 +104,7 @@ def _print_list(found: "Sequence[Finding]", *, shows_all: bool) -> None:
 
 
 def _print_finding(each: "Finding") -> None:
-    print_text(f"    {_mark(each.status)}  {each.check}: {each.what}")
+    print_as_it_is(f"    {_mark(each.status)}  {printable(f'{each.check}: {each.what}')}")
     if each.why:
         print_text(f"             why:  {each.why}")
     if each.mend:

@@ -5,13 +5,17 @@ import sys
 import typer
 
 from jobctl.cli.root import root_app
-from jobctl.errors import EXIT_FAILED, JobctlError, exit_code_of
+from jobctl.errors import EXIT_FAILED, JobctlError, UsageError, exit_code_of
 
 
 def run() -> None:
     """Run the command line and exit with the code that tells cron what became of the work."""
     try:
         _app_for(sys.argv[1:2])()
+    except SystemExit as ending:
+        if "--json" in _own_words():
+            _tell_refusal(ending.__context__)
+        raise
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except JobctlError as error:
@@ -60,6 +64,14 @@ def _app_for(first_word: list[str]) -> typer.Typer:
 def _own_words() -> list[str]:
     """The words that are not a wrapped command's."""
     return sys.argv[: sys.argv.index("--")] if "--" in sys.argv else sys.argv
+
+
+def _tell_refusal(error: BaseException | None) -> None:
+    """What typer has against the command line, and has said on stderr, as the one object of stdout."""
+    said = getattr(error, "format_message", None)
+    if callable(said):
+        path = getattr(getattr(error, "ctx", None), "command_path", "jobctl")
+        _tell(UsageError(str(said()), hint=f"{path} --help"))
 
 
 def _tell(error: Exception) -> int:

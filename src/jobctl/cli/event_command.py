@@ -83,13 +83,11 @@ def _run_id(text: str) -> "UUID":
 
 
 def _print(shown: "list[Event]", zone: str) -> None:
-    from contextlib import suppress
     from zoneinfo import ZoneInfo
 
-    from rich.console import Console
     from rich.text import Text
 
-    from jobctl.cli.render import print_text, printable
+    from jobctl.cli.render import on_screen, print_text, printable
     from jobctl.cli.status_views import table
 
     if not shown:
@@ -106,8 +104,8 @@ def _print(shown: "list[Event]", zone: str) -> None:
             Text(printable(each.event)),
             Text(printable(_fields(each))),
         )
-    with suppress(OSError):
-        Console(highlight=False).print(made)
+    with on_screen() as console:
+        console.print(made)
 
 
 def _fields(event: "Event") -> str:

@@ -164,7 +164,7 @@ def _whole_job(job: str, rows: "Sequence[tuple[JobNow, str]]", shown: int, ailin
     next_at = min((each.next_at for each, _ in rows if each.next_at is not None), default=None)
     cells = [job, said if hidden else "", short((as_of - last).total_seconds()) if last is not None else ""]
     cells.append(f"in {short((next_at - as_of).total_seconds())}" if next_at is not None else "")
-    return [Text(cell) for cell in cells]
+    return [Text(printable(cell)) for cell in cells]
 
 
 # What runs, and the rest ---------------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def _facts(glance: "Glance") -> Table:
     made = Table.grid(padding=(0, 2, 0, 0))
     made.add_column(style="bold", no_wrap=True)
     made.add_column(overflow="fold")
-    made.add_row("queue", Text(_queue(glance)))
+    made.add_row("queue", Text(printable(_queue(glance))))
     if glance.branches:
         made.add_row("branches", Text(printable(_branches(glance))))
     if glance.projects.projects:
