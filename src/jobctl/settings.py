@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from jobctl.durations import format_duration, parse_duration
+from jobctl.durations import LONGEST_S, format_duration, parse_duration
 from jobctl.errors import ConfigurationError
 from jobctl.settings_schedules import ScheduleSettings, read_schedules
 from jobctl.settings_sources import PREFIX, Fault, Found, Names, Value, did_you_mean, expand, find, user_directory
@@ -296,7 +296,8 @@ def _parts(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in re.split(r"[,\s]+", text) if part))
 
 
-Seconds = Annotated[int, BeforeValidator(_seconds)]
+Seconds = Annotated[int, BeforeValidator(_seconds), Field(le=LONGEST_S)]
+Milliseconds = Annotated[int, Field(ge=1, le=2**31 - 1)]  # as PostgreSQL counts its time limits
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -331,9 +332,9 @@ class Settings(BaseModel):
     textfile_dir: Path | None = None
     output_dir: Path | None = None
 
-    lock_timeout_ms: Annotated[int, Field(ge=1)] = 2_000
-    statement_timeout_ms: Annotated[int, Field(ge=1)] = 25_000
-    idle_in_transaction_timeout_ms: Annotated[int, Field(ge=1)] = 30_000
+    lock_timeout_ms: Milliseconds = 2_000
+    statement_timeout_ms: Milliseconds = 25_000
+    idle_in_transaction_timeout_ms: Milliseconds = 30_000
     heartbeat_s: Annotated[float, BeforeValidator(_fraction_of_seconds), Field(gt=0, allow_inf_nan=False)] = 5.0
     lease_s: Annotated[Seconds, Field(ge=1)] = 60
     soft_limit_share: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.8
@@ -348,7 +349,7 @@ class Settings(BaseModel):
     heartbeat_urls: Annotated[SecretStr | None, BeforeValidator(_urls_by_job)] = None
     endpoint_tokens: Annotated[SecretStr | None, BeforeValidator(_tokens)] = None
 
-    memory_limit_mb: Annotated[int, Field(ge=32)] = 120
+    memory_limit_mb: Annotated[int, Field(ge=32, le=1 << 24)] = 120
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 5_000
     degraded_reject_share: Share = 0.05
     max_withdraw_share: Share = 0.2

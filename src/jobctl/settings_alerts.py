@@ -25,7 +25,7 @@ from typing import Annotated, Final, Literal, NamedTuple, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from jobctl.durations import parse_duration
+from jobctl.durations import LONGEST_S, parse_duration
 from jobctl.settings_sources import did_you_mean
 
 Severity = Literal["warning", "critical"]
@@ -164,7 +164,7 @@ def _recipients(value: object) -> object:
     return addresses
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[str, BeforeValidator(_name)]
 
@@ -278,7 +278,7 @@ class AlertSettings(BaseModel):
     flap_window_s: Seconds = 6 * 3_600.0  # an hourly job that fails every other time comes three times in it
     calm_s: Seconds = 3 * 3_600.0  # and is never calm for so long
     forget_after_s: Seconds = 14 * 86_400.0
-    keep_undelivered_s: Annotated[float, BeforeValidator(_seconds), Field(ge=86_400, allow_inf_nan=False)] = 259_200.0
+    keep_undelivered_s: Annotated[Seconds, Field(ge=86_400)] = 259_200.0
     keep_history_s: Seconds = 365 * 86_400.0
     runbook_url: Annotated[str, BeforeValidator(_link)] | None = None
     stderr: bool = False

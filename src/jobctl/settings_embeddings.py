@@ -19,7 +19,7 @@ from typing import Annotated, Final, Literal, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from jobctl.durations import parse_duration
+from jobctl.durations import LONGEST_S, parse_duration
 from jobctl.settings_sources import did_you_mean
 
 _URL: Final = re.compile(r"https?://[^\s/@?#]+(?:/[^\s@?#]*)?")
@@ -44,7 +44,7 @@ class EmbeddingSettings(BaseModel):
     model: Annotated[str, Field(min_length=1)] | None = None
     dimensions: Annotated[int, Field(ge=1, le=16_000)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=2_048)] = 256
-    timeout_s: Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)] = 30.0
+    timeout_s: Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=LONGEST_S, allow_inf_nan=False)] = 30.0
 
     def shown(self) -> dict[str, object]:
         """What was set, for people."""

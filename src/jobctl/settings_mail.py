@@ -18,7 +18,7 @@ from typing import Annotated, Final, Literal, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from jobctl.durations import parse_duration
+from jobctl.durations import LONGEST_S, parse_duration
 from jobctl.settings_sources import did_you_mean
 
 WayName = Literal["smtp", "resend", "sendgrid"]
@@ -80,7 +80,9 @@ class MailSettings(BaseModel):
     reply_to: Annotated[Text, BeforeValidator(_reply_to)] | None = None
     api_url: Annotated[Text, BeforeValidator(_api_url)] | None = None
     timeout_s: Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=600, allow_inf_nan=False)] = 30.0
-    keep_unsent_s: Annotated[float, BeforeValidator(_seconds), Field(ge=3_600, allow_inf_nan=False)] = 3 * 86_400.0
+    keep_unsent_s: Annotated[float, BeforeValidator(_seconds), Field(ge=3_600, le=LONGEST_S, allow_inf_nan=False)] = (
+        3 * 86_400.0
+    )
     largest_mb: Annotated[int, Field(ge=1, le=24)] = 10
 
     def shown(self) -> dict[str, object]:

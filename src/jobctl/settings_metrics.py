@@ -33,7 +33,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from jobctl.durations import parse_duration
+from jobctl.durations import LONGEST_S, parse_duration
 from jobctl.settings_sources import did_you_mean
 
 FROZEN: Final = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -113,8 +113,8 @@ def _span(text: str) -> tuple[int, int]:
 
 
 Patterns = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=100)], ...], BeforeValidator(_patterns)]
-GoalSeconds = Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, BeforeValidator(_goal)]
-Days = Annotated[float, BeforeValidator(_seconds), Field(ge=8 * 86_400, allow_inf_nan=False)]
+GoalSeconds = Annotated[Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)] | None, BeforeValidator(_goal)]
+Days = Annotated[float, BeforeValidator(_seconds), Field(ge=8 * 86_400, le=LONGEST_S, allow_inf_nan=False)]
 Amount = Annotated[Decimal, Field(ge=0, le=1_000_000_000)]
 
 

@@ -22,7 +22,7 @@ from typing import Annotated, Final, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from jobctl.durations import parse_duration
+from jobctl.durations import LONGEST_S, parse_duration
 from jobctl.settings_outside import CommandSettings, EndpointSettings, Name
 from jobctl.settings_sources import did_you_mean
 
@@ -35,7 +35,7 @@ def _seconds(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) else value
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
