@@ -209,7 +209,7 @@ def lines(path: Path) -> Iterator[str]:
 
 
 def _create(path: Path) -> int:
-    """Raises OSError for whatever is there already: it is somebody else's, and a pipe would be waited for without end."""
+    """Raises OSError for whatever is there already: it is somebody else's, and a pipe would be waited for for ever."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     os.fchmod(descriptor, 0o600)
     return descriptor
