@@ -159,6 +159,8 @@ def test_figures_promises_and_events_for_a_person_and_a_program(base: Base, runn
         (("stats", "--by", "colour"), b"one of job, type, day"),
         (("events", "--level", "loud"), b"one of debug, info, warning, error"),
         (("events", "--run", "77"), b"is not the id of a run"),
+        (("events", "--since", "0001-01-01T00:00:00+14:00"), b"is no time of ours"),
+        (("events", "--job", os.fsdecode(b"\xff")), b"is no text"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_way_out(runner: Runner, words: tuple[str, ...], said: bytes) -> None:

@@ -87,5 +87,7 @@ def _tell(error: Exception) -> int:
 
         if isinstance(error, psycopg.Error):
             error = explain(error)
+    if isinstance(error, UnicodeEncodeError) and error.object in _own_words():
+        error = UsageError(f"{error.object!r} is no text", hint="write it in UTF-8")
     render.print_error(error, as_json="--json" in _own_words(), redact=session.redactor().text)
     return exit_code_of(error)
