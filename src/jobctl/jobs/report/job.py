@@ -33,8 +33,6 @@ from jobctl.runtime.outcome import Outcome
 from jobctl.runtime.run import Run
 from jobctl.settings import Settings
 
-SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -120,9 +118,15 @@ def _archived(run: Run, settings: Settings, until: float) -> _Archived:
 
 
 def _gathered(run: Run, conn: psycopg.Connection, settings: Settings, week: Week) -> Gathered:
-    with run.database.transaction(conn):
-        conn.execute(SNAPSHOT)
-        return gather(conn, settings, week, run.now)
+    """In one snapshot. It is asked for with BEGIN: behind a pooler a transaction's first statement sets its limits, and
+    after that it is too late."""
+    conn.isolation_level, conn.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
+    try:
+        with run.database.transaction(conn):
+            return gather(conn, settings, week, run.now)
+    finally:
+        if not conn.closed:
+            conn.isolation_level = conn.read_only = None
 
 
 def links_of(settings: Settings, week: Week) -> Links:
