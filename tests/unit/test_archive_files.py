@@ -5,13 +5,14 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jobctl.archives import files, manifest
 from jobctl.archives.failures import ArchiveError
 
-WHOLE = {
+WHOLE: dict[str, Any] = {
     "format": 1,
     "table": "branch.loads",
     "file": "a.ndjson.gz",

@@ -62,7 +62,7 @@ class _Held(io.StringIO):
         return sys.stdout.isatty()
 
     @property
-    def encoding(self) -> str:
+    def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # asked each time
         return sys.stdout.encoding or "utf-8"
 
 
