@@ -37,8 +37,8 @@ MAKE = (
         created_on_github_at, team)
     SELECT 'R_' || n, n, 'octo/project-' || n, true, false, false, 0, now() - interval '4 years', 'team-' || n %% 40
     FROM generate_series(1, %(projects)s) AS n""",
-    """INSERT INTO dev.labels (label_id, project_id, name)
-    SELECT p.project_id * 10 + l.nth - 1, p.project_id, l.name
+    """INSERT INTO dev.labels (label_id, node_id, project_id, name)
+    SELECT p.project_id * 10 + l.nth - 1, 'L_' || p.project_id * 10 + l.nth - 1, p.project_id, l.name
     FROM dev.projects AS p CROSS JOIN unnest(%(labels)s::text[]) WITH ORDINALITY AS l (name, nth)""",
     """INSERT INTO dev.issues (node_id, github_id, project_id, number, is_pull, title, body, state, author,
         author_is_bot, assignees, label_ids, created_at, updated_at, closed_at, first_response_at)
@@ -59,6 +59,9 @@ MAKE = (
         JOIN (SELECT project_id, row_number() OVER (ORDER BY project_id) - 1 AS nth FROM dev.projects) AS p
             ON p.nth = n * %(projects)s::bigint / (%(issues)s + 1)
     ) AS made""",
+    """INSERT INTO dev.label_events (project_id, node_id, label_node_id, at, is_added)
+    SELECT project_id, node_id, 'L_' || label_id, created_at + random() * interval '1 hour', true
+    FROM dev.issues CROSS JOIN unnest(label_ids) AS label_id""",
     """INSERT INTO dev.pulls (node_id, project_id, is_draft, merged_at, base_branch, head_branch, additions, deletions,
         changed_files, commits, first_commit_at, ready_at)
     SELECT node_id, project_id, false, closed_at, 'main', 'topic', number %% 700, number %% 90, 3, 2,
@@ -126,6 +129,7 @@ def bare_s(database: Database) -> float:
     window = Window(as_of, min(rulers.starts[0], as_of - timedelta(days=30)))
     meanings = {name: bugs.meaning(rulers.rules, name) for name in LABELS}
     meanings = {name: each for name, each in meanings.items() if each != bugs.NO_MEANING}
+    pausing = [name for name, each in meanings.items() if each.pauses]
     total = 0.0
     with database.connect() as conn:
         known = reading.projects(conn)
@@ -140,6 +144,7 @@ def bare_s(database: Database) -> float:
                     (reading.statement("pulls"), reading.merged_values(ids, window, (rulers.starts[-5], as_of))),
                     (reading.statement("people"), reading.people_values(ids, window)),
                     (pauses.OF_PROJECTS.encode(), {"project_ids": ids, "as_of": as_of}),
+                    (pauses.CHANGES.encode(), {"project_ids": ids, "as_of": as_of, "labels": pausing}),
                 )
             )
     return total

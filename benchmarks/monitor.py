@@ -36,7 +36,7 @@ from jobctl.db.migrate import migrate
 from jobctl.monitor.runs import events, faults, glance, slo_facts
 from jobctl.monitor.runs import statistics as figures
 from jobctl.runtime import history
-from jobctl.runtime.history import Identity
+from jobctl.runtime.identity import Identity
 from jobctl.runtime.outcome import COMPLETED, ScopeReport
 from jobctl.schedule.plan import PLAN
 from jobctl.settings_alerts import AlertSettings

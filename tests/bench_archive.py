@@ -13,8 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from bench_ingest import identity
-from jobctl import clock
+from bench_guarded import guarded
 from jobctl.archives import store
 from jobctl.archives.lines import columns_of, line_of, name_of
 from jobctl.archives.rows import prepare
@@ -23,7 +22,6 @@ from jobctl.archives.store import Archive
 from jobctl.db.connection import Database
 from jobctl.jobs.report import archiving
 from jobctl.jobs.report.archiving import Archived, Options
-from jobctl.runtime.guard import Grant, Guard
 from jobctl.runtime.run import Run
 from jobctl.runtime.stop import Stop
 from jobctl.settings import Settings
@@ -55,28 +53,11 @@ class Archiver:
     def run(
         self, *, dry_run: bool = False, now: datetime | None = None, job: str = "report"
     ) -> Generator[Run, None, None]:
-        who = identity(job)
-        guard = Guard(self.database, who.job, "", lease_s=60)
-        grant = None
-        if not dry_run:
-            taken = guard.acquire(self.conn, run_id=who.run_id, host=who.host, worker_pid=1)
-            assert isinstance(taken, Grant)
-            grant = taken
         self.events.clear()
-        run = Run(
-            identity=who,
-            scope="",
-            database=self.database,
-            stop=self.stop,
-            grant=grant,
-            dry_run=dry_run,
-            now=now or clock.utc_now(),
-            record_event=self._note,
-        )
-        try:
+        with guarded(
+            self.database, self.conn, job, dry_run=dry_run, stop=self.stop, now=now, on_event=self._note
+        ) as run:
             yield run
-        finally:
-            guard.release()
 
     def _note(self, level: str, event: str, fields: dict[str, object]) -> None:
         self.events.append((event, fields))

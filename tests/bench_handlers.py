@@ -13,7 +13,8 @@ import psycopg
 
 from jobctl import clock
 from jobctl.queue.task import Task
-from jobctl.settings import Settings, load
+from jobctl.settings import Settings
+from jobctl.settings_reading.load import load
 
 
 class GaveBack(Exception):

@@ -9,11 +9,10 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from bench_listener import Listener
 
 Behaviour = Callable[["Server", socket.socket], None]
 
@@ -73,75 +72,32 @@ def says_nothing(server: "Server", peer: socket.socket) -> None:
     server.closing.wait(60)
 
 
-@dataclass
-class Server:
-    """Listens from `with` on. `answers` come one a request, the last one for all that follow."""
+class Server(Listener):
+    """`answers` come one a request, the last one for all that follow."""
 
-    answers: Sequence[Behaviour] = (says(200),)
-    tls: ssl.SSLContext | None = None
-    requests: list[Request] = field(default_factory=list[Request])
-    connections: int = 0
-    flooded: int = 0
-    closing: threading.Event = field(default_factory=threading.Event)
-    got_one: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        self.answers = list(self.answers)
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=50)
-        self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
-
-    @property
-    def port(self) -> int:
-        return self._listener.getsockname()[1]
+    def __init__(self, answers: Sequence[Behaviour] = (says(200),), tls: ssl.SSLContext | None = None) -> None:
+        super().__init__()
+        self.answers = list(answers)
+        self.tls = tls
+        self.requests: list[Request] = []
+        self.flooded = 0
+        self.got_one = threading.Event()
 
     def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}{path}"
 
     def then(self, *answers: Behaviour) -> None:
-        with self._lock:
+        with self.lock:
             self.answers = list(answers)
 
-    def __enter__(self) -> Self:
-        self._start(self._accept)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.closing.set()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join(10)
-
-    def _start(self, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=work, name="server", daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while not self.closing.is_set():
-            try:
-                peer, _ = self._listener.accept()
-            except OSError:
-                return
-            self._start(lambda peer=peer: self._serve(peer))
-
-    def _serve(self, peer: socket.socket) -> None:
-        with suppress(OSError), peer:
-            peer.settimeout(20)
-            with self._lock:
-                self.connections += 1
-            stream = self.tls.wrap_socket(peer, server_side=True) if self.tls else peer
-            with stream:
-                request = _request(stream)
-                with self._lock:
-                    self.requests.append(request)
-                    behave = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]  # type: ignore[attr-defined]
-                self.got_one.set()
-                behave(self, stream)
+    def serve(self, peer: socket.socket) -> None:
+        with self.tls.wrap_socket(peer, server_side=True) if self.tls else peer as stream:
+            request = _request(stream)
+            with self.lock:
+                self.requests.append(request)
+                behave = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+            self.got_one.set()
+            behave(self, stream)
 
 
 def _request(stream: socket.socket) -> Request:

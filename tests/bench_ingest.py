@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -10,14 +9,11 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from jobctl import clock
+from bench_guarded import guarded
 from jobctl.db.connection import Database
 from jobctl.jobs.ingest_branch import job
 from jobctl.jobs.ingest_branch.job import Options
-from jobctl.runtime.guard import Grant, Guard
-from jobctl.runtime.history import Identity
 from jobctl.runtime.outcome import Outcome
-from jobctl.runtime.run import Run
 from jobctl.runtime.stop import Stop
 
 FIELD_MAP = {
@@ -100,11 +96,6 @@ class Source:
 NewSource = Callable[..., Source]
 
 
-def identity(job_name: str = "ingest-branch") -> Identity:
-    run_id = uuid.uuid4()
-    return Identity(run_id, job_name, str(run_id), "test-host", "tester", 1, "0", "jobctl")
-
-
 @dataclass
 class Ingest:
     """Runs the job itself, guarded but not supervised; `stop` and `events` are those of the last run."""
@@ -113,32 +104,12 @@ class Ingest:
     conn: psycopg.Connection
 
     def __call__(self, scope: str = "places", *, dry_run: bool = False, **options: object) -> Outcome:
-        run = self.run(scope, dry_run=dry_run)
-        try:
-            return job.ingest_branch(run, replace(Options(model_version="m1"), **options))
-        finally:
-            self.guard.release()
-
-    def run(self, scope: str, *, dry_run: bool = False) -> Run:
-        who = identity()
-        self.guard = Guard(self.database, who.job, scope, lease_s=60)
-        grant = None
-        if not dry_run:
-            taken = self.guard.acquire(self.conn, run_id=who.run_id, host=who.host, worker_pid=1)
-            assert isinstance(taken, Grant)
-            grant = taken
         self.stop = Stop()
         self.events: list[str] = []
-        return Run(
-            identity=who,
-            scope=scope,
-            database=self.database,
-            stop=self.stop,
-            grant=grant,
-            dry_run=dry_run,
-            now=clock.utc_now(),
-            record_event=self._note,
-        )
+        with guarded(
+            self.database, self.conn, "ingest-branch", scope, dry_run=dry_run, stop=self.stop, on_event=self._note
+        ) as run:
+            return job.ingest_branch(run, replace(Options(model_version="m1"), **options))
 
     def _note(self, level: str, event: str, fields: dict[str, object]) -> None:
         self.events.append(event)

@@ -10,14 +10,12 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from bench_ingest import identity
+from bench_guarded import guarded
 from jobctl.alerts.verdict import Verdict
 from jobctl.db.connection import Database
 from jobctl.jobs.metrics import job
 from jobctl.jobs.metrics.job import Options
-from jobctl.runtime.guard import Grant, Guard
 from jobctl.runtime.outcome import Outcome
-from jobctl.runtime.run import Run
 from jobctl.runtime.stop import Stop
 from jobctl.settings import Settings
 from jobctl.settings_metrics import read_metrics, read_service_levels
@@ -169,10 +167,6 @@ class Repositories:
         return row[0]
 
 
-def _unheard(level: str, event: str, fields: dict[str, object]) -> None:
-    """Events of the run."""
-
-
 @dataclass
 class Metrics:
     """Runs the job itself, guarded but not supervised."""
@@ -195,29 +189,11 @@ class Metrics:
         )
 
     def __call__(self, *, dry_run: bool = False, stop: Stop | None = None, **options: Any) -> Outcome:
-        who = identity("metrics")
-        guard = Guard(self.database, who.job, "", lease_s=60)
-        grant = None
-        if not dry_run:
-            taken = guard.acquire(self.conn, run_id=who.run_id, host=who.host, worker_pid=1)
-            assert isinstance(taken, Grant)
-            grant = taken
-        run = Run(
-            identity=who,
-            scope="",
-            database=self.database,
-            stop=stop or Stop(),
-            grant=grant,
-            dry_run=dry_run,
-            now=self.now,
-            record_event=_unheard,
-            keep_verdicts=self._keep,
-        )
         self.told.clear()
-        try:
+        with guarded(
+            self.database, self.conn, "metrics", dry_run=dry_run, stop=stop, now=self.now, on_verdicts=self._keep
+        ) as run:
             return job.metrics(run, Options(self.settings, **options))
-        finally:
-            guard.release()
 
     def _keep(self, _conn: psycopg.Connection, verdicts: Sequence[Verdict], looked_at: Collection[str]) -> None:
         assert {each.condition for each in verdicts} <= set(looked_at)

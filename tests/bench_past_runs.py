@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from jobctl.db.connection import Database
 from jobctl.runtime import history
 from jobctl.runtime.guard import Grant, Guard
-from jobctl.runtime.history import Identity
+from jobctl.runtime.identity import Identity
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 HOST = "vm1"

@@ -12,16 +12,14 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from bench_ingest import identity
+from bench_guarded import guarded
 from jobctl import clock
 from jobctl.alerts.verdict import Verdict
 from jobctl.db.connection import Database
 from jobctl.jobs.retry_failed import job
 from jobctl.jobs.retry_failed.job import Options
 from jobctl.redact import Redactor
-from jobctl.runtime.guard import Grant, Guard
 from jobctl.runtime.outcome import Outcome
-from jobctl.runtime.run import Run
 from jobctl.runtime.stop import Stop
 from jobctl.settings import Settings
 from jobctl.settings_queue import read_queue
@@ -161,32 +159,20 @@ class RetryFailed:
     verdicts: list[Verdict] = field(default_factory=list[Verdict])
 
     def __call__(self, *, dry_run: bool = False, seed: int = 0, **options: Any) -> Outcome:
-        who = identity("retry-failed")
-        guard = Guard(self.database, who.job, "", lease_s=60)
-        grant = None
-        if not dry_run:
-            taken = guard.acquire(self.conn, run_id=who.run_id, host=who.host, worker_pid=1)
-            assert isinstance(taken, Grant)
-            grant = taken
         self.events.clear()
         self.verdicts.clear()
-        run = Run(
-            identity=who,
-            scope="",
-            database=self.database,
-            stop=self.stop,
-            grant=grant,
-            dry_run=dry_run,
-            now=clock.utc_now(),
-            record_event=self._note,
-            keep_verdicts=self._keep,
-        )
         settings = Settings(data_dir=Path("/nonexistent"), embed_model_version="m2", queue=read_queue(self.queue))
         asked = Options(settings, Redactor(()), ends_at=clock.monotonic() + 60, draw=random.Random(seed).random)
-        try:
+        with guarded(
+            self.database,
+            self.conn,
+            "retry-failed",
+            dry_run=dry_run,
+            stop=self.stop,
+            on_event=self._note,
+            on_verdicts=self._keep,
+        ) as run:
             return job.retry_failed(run, replace(asked, **options))
-        finally:
-            guard.release()
 
     def _note(self, level: str, event: str, fields: dict[str, object]) -> None:
         self.events.append((event, fields))

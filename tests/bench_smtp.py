@@ -7,7 +7,6 @@ took is counted by itself, so that a test never has to believe the sender's tabl
 import base64
 import socket
 import ssl
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -15,8 +14,9 @@ from email import message_from_bytes
 from email.message import Message
 from ipaddress import ip_address
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
+
+from bench_listener import Listener
 
 USER, PASSWORD = "jobctl", "c4n4ry-p4ss"
 
@@ -48,25 +48,16 @@ class Cut(Exception):
     """The connection is closed now."""
 
 
-class SmtpServer:
-    """Listens from `with` on."""
-
+class SmtpServer(Listener):
     def __init__(self, tls: ssl.SSLContext | None = None, *, with_auth: bool = False) -> None:
+        super().__init__()
         self.taken: list[Taken] = []
         self.fault: Fault | None = None
         self.hook: Callable[[str], None] = lambda point: None
         self.commands: list[str] = []
-        self.sessions = 0
         self._met = 0
         self._tls = tls
         self._with_auth = with_auth
-        self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=50)
-        self._threads: list[threading.Thread] = []
-
-    @property
-    def port(self) -> int:
-        return self._listener.getsockname()[1]
 
     @property
     def url(self) -> str:
@@ -74,44 +65,16 @@ class SmtpServer:
         return f"smtp://{who}localhost:{self.port}"
 
     def expect(self, fault: Fault | None) -> None:
-        with self._lock:
+        with self.lock:
             self.fault, self._met = fault, 0
 
     @property
     def was_met(self) -> bool:
         """Whether the fault that is expected has come."""
-        with self._lock:
+        with self.lock:
             return self.fault is not None and self._met > self.fault.skip
 
-    def __enter__(self) -> Self:
-        self._start(self._accept)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join(10)
-
-    def _start(self, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=work, name="smtp", daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                peer, _ = self._listener.accept()
-            except OSError:
-                return
-            self._start(lambda peer=peer: self._serve(peer))
-
-    def _serve(self, peer: socket.socket) -> None:
-        peer.settimeout(20)
-        self.sessions += 1
+    def serve(self, peer: socket.socket) -> None:
         session = _Session(self, peer)
         with suppress(OSError, Cut, ValueError):
             session.run()
@@ -120,7 +83,7 @@ class SmtpServer:
     def at(self, point: str) -> str | None:
         """What happens at this point now: None goes well, else 4xx or 5xx. Raises Cut."""
         self.hook(point)
-        with self._lock:
+        with self.lock:
             fault = self.fault
             if fault is None or fault.point != point:
                 return None
@@ -133,7 +96,7 @@ class SmtpServer:
 
     def take(self, recipient: str, data: bytes) -> None:
         whole: Message = message_from_bytes(data)
-        with self._lock:
+        with self.lock:
             self.taken.append(Taken(recipient, str(whole["Message-ID"]), data))
 
     @property

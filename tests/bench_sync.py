@@ -9,19 +9,17 @@ import psycopg
 from pydantic import SecretStr
 
 from bench_github import GitHub
-from bench_ingest import identity
+from bench_guarded import guarded
 from bench_sync_truth import differences
 from jobctl import clock
 from jobctl.alerts.verdict import Verdict
 from jobctl.db.connection import Database
-from jobctl.github.client import Client
+from jobctl.github.waiting import Waiting
 from jobctl.jobs.sync import job
 from jobctl.jobs.sync.job import Options
 from jobctl.jobs.sync.repository import facts_of
 from jobctl.projects import store
-from jobctl.runtime.guard import Grant, Guard
 from jobctl.runtime.outcome import Outcome
-from jobctl.runtime.run import Run
 from jobctl.runtime.stop import Stop
 from jobctl.settings import Settings
 from jobctl.settings_archive import read_archive
@@ -54,27 +52,9 @@ class Sync:
                 store.save(conn, facts_of(shapes.repository(self.github.url, repo, full=True), name))
 
     def __call__(self, *, dry_run: bool = False, within_s: float = 60.0, **options: Any) -> Outcome:
-        who = identity("sync")
-        guard = Guard(self.database, who.job, "", lease_s=60)
-        grant = None
-        if not dry_run:
-            taken = guard.acquire(self.conn, run_id=who.run_id, host=who.host, worker_pid=1)
-            assert isinstance(taken, Grant)
-            grant = taken
         self.events.clear()
         self.told.clear()
         before = len(self.github.requests)
-        run = Run(
-            identity=who,
-            scope="",
-            database=self.database,
-            stop=self.stop,
-            grant=grant,
-            dry_run=dry_run,
-            now=clock.utc_now(),
-            record_event=self._note,
-            keep_verdicts=self._keep,
-        )
         settings = Settings(
             data_dir=Path("/nonexistent"),
             github_api_url=self.github.url,
@@ -83,9 +63,17 @@ class Sync:
             archive=read_archive(self.archive),
         )
         try:
-            return job.sync(run, Options(settings, clock.monotonic() + within_s, **options))
+            with guarded(
+                self.database,
+                self.conn,
+                "sync",
+                dry_run=dry_run,
+                stop=self.stop,
+                on_event=self._note,
+                on_verdicts=self._keep,
+            ) as run:
+                return job.sync(run, Options(settings, clock.monotonic() + within_s, **options))
         finally:
-            guard.release()
             self.asked = [f"{each.method} {each.path} {each.status}" for each in self.github.requests[before:]]
 
     def _note(self, level: str, event: str, fields: dict[str, object]) -> None:
@@ -107,8 +95,8 @@ class Sync:
         return row[0]
 
 
-def no_pause(client: Client, seconds: float) -> None:
-    """In place of Client._pause: nobody waits."""
+def no_pause(waiting: Waiting, seconds: float) -> None:
+    """In place of Waiting.pause: nobody waits."""
 
 
 def counted(outcome: Outcome) -> dict[str, int]:

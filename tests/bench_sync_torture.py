@@ -21,8 +21,7 @@ import pytest
 import bench_github_shapes as shapes
 from bench_github import GitHub
 from bench_github_truth import Repo
-from bench_ingest import identity
-from jobctl import clock
+from bench_guarded import guarded
 from jobctl.db.connection import Database
 from jobctl.errors import Interrupted
 from jobctl.github.address import api_at
@@ -35,9 +34,7 @@ from jobctl.github.wire import Wire
 from jobctl.jobs.sync import job
 from jobctl.jobs.sync.repository import facts_of
 from jobctl.projects import store
-from jobctl.runtime.guard import Grant, Guard
 from jobctl.runtime.outcome import Outcome
-from jobctl.runtime.run import Run
 from jobctl.runtime.stop import Stop
 from jobctl.settings import Settings
 from jobctl.settings_sync import read_sync
@@ -101,26 +98,9 @@ class FastSync:
     def __call__(
         self, *, dry_run: bool = False, full: bool = False, budget: int | None = None, names: tuple[str, ...] = ()
     ) -> Outcome:
-        who = identity("sync")
-        guard = Guard(self.database, who.job, "", lease_s=60)
-        grant = None
-        if not dry_run:
-            taken = guard.acquire(self.conn, run_id=who.run_id, host=who.host, worker_pid=1)
-            assert isinstance(taken, Grant)
-            grant = taken
         self.stop = Stop()
         self.stop.event = _Impatient()
         self.events = []
-        run = Run(
-            identity=who,
-            scope="",
-            database=self.database,
-            stop=self.stop,
-            grant=grant,
-            dry_run=dry_run,
-            now=clock.utc_now(),
-            record_event=self._note,
-        )
         settings = Settings.model_validate(
             {
                 "data_dir": Path("/nonexistent"),
@@ -129,12 +109,12 @@ class FastSync:
             }
         )
         options = job.Options(settings, until=math.inf, full=full, budget=budget, names=names)
-        with pytest.MonkeyPatch.context() as patched:
+        with (
+            guarded(self.database, self.conn, "sync", dry_run=dry_run, stop=self.stop, on_event=self._note) as run,
+            pytest.MonkeyPatch.context() as patched,
+        ):
             patched.setattr(job, "open_client", self._open_client)
-            try:
-                return job.sync(run, options)
-            finally:
-                guard.release()
+            return job.sync(run, options)
 
     @contextmanager
     def _open_client(

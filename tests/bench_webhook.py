@@ -8,9 +8,12 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Self
+from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
+
+from bench_listener import Listener
+from jobctl.settings import Settings
 
 TOKEN = "x9Qk3vTz7LmNp2Rw5Yb8"  # what is secret in the address of a webhook, and in its whole path
 SECRET = f"T0CANARY/B0CANARY/{TOKEN}"
@@ -48,24 +51,20 @@ def garbage(receiver: "Receiver", peer: socket.socket) -> None:
     peer.sendall(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
 
 
-class Receiver:
-    """Listens from `with` on. `bodies` are the JSON objects and forms that arrived whole, whatever was answered."""
+class Receiver(Listener):
+    """`bodies` are the JSON objects and forms that arrived whole, whatever was answered."""
 
     def __init__(self, *behaviours: Behaviour) -> None:
+        super().__init__()
         self.behaviours = list(behaviours)  # one a request, the last one for all that follow
         self.bodies: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []  # of the requests, by names in small letters
-        self.connections = 0
-        self.closing = threading.Event()
         self.got_one = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=50)
-        self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}/services/{SECRET}"
+        return f"http://127.0.0.1:{self.port}/services/{SECRET}"
 
     @property
     def texts(self) -> list[str]:
@@ -74,52 +73,21 @@ class Receiver:
     def then(self, *behaviours: Behaviour) -> None:
         self.behaviours = list(behaviours)
 
-    def __enter__(self) -> Self:
-        self._start(self._accept)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.closing.set()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join(10)
-
-    def _start(self, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=work, name="receiver", daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while not self.closing.is_set():
-            try:
-                peer, _ = self._listener.accept()
-            except OSError:
-                return
-            self._start(lambda peer=peer: self._serve(peer))
-
-    def _serve(self, peer: socket.socket) -> None:
-        with peer, suppress(OSError):
-            peer.settimeout(20)
-            with self._lock:
-                self.connections += 1
-            head, _, body = self._read_until(peer, b"\r\n\r\n").partition(b"\r\n\r\n")
-            lines = head.decode("latin-1").split("\r\n")
-            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-            while len(body) < int(headers.get("content-length", "0")):
-                body += peer.recv(65_536)
-            with self._lock:
-                self.paths.append(lines[0].split(" ")[1])
-                self.headers.append(headers)
-                if body:
-                    is_form = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-                    self.bodies.append(dict(parse_qsl(body.decode())) if is_form else json.loads(body))
-                behave = self.behaviours.pop(0) if len(self.behaviours) > 1 else self.behaviours[0]
-            self.got_one.set()
-            behave(self, peer)
+    def serve(self, peer: socket.socket) -> None:
+        head, _, body = self._read_until(peer, b"\r\n\r\n").partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        while len(body) < int(headers.get("content-length", "0")):
+            body += peer.recv(65_536)
+        with self.lock:
+            self.paths.append(lines[0].split(" ")[1])
+            self.headers.append(headers)
+            if body:
+                is_form = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+                self.bodies.append(dict(parse_qsl(body.decode())) if is_form else json.loads(body))
+            behave = self.behaviours.pop(0) if len(self.behaviours) > 1 else self.behaviours[0]
+        self.got_one.set()
+        behave(self, peer)
 
     @staticmethod
     def _read_until(peer: socket.socket, end: bytes) -> bytes:
@@ -136,3 +104,9 @@ def refusing_url() -> str:
     """An address of this machine on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"http://127.0.0.1:{server.getsockname()[1]}/services/{SECRET}"
+
+
+def settings_for(directory: Path, url: str | None = None, **changes: object) -> Settings:
+    """Those of a team that is told by Slack, if `url` is its webhook."""
+    slack: dict[str, object] = {"enable_slack_alerts": True, "slack_webhook_url": url} if url else {}
+    return Settings.model_validate({"data_dir": directory, "log_file": directory / "jobctl.log"} | slack | changes)

@@ -217,6 +217,19 @@ class Proxy:
             thread.start()
 
 
+def hold_at_begin(proxy: Proxy, nth: int) -> Gate:
+    """The writer stops before its n-th transaction."""
+    gate = proxy.gate()
+
+    def hold(link: Link, kind: bytes, body: bytes) -> bool:
+        if link.purpose == "write" and statement(kind, body).startswith("BEGIN") and link.begins == nth:
+            gate.wait()
+        return True
+
+    proxy.from_client = hold
+    return gate
+
+
 def _exactly(sock: socket.socket, count: int) -> bytes | None:
     """That many bytes, or None at the end of the stream."""
     parts: list[bytes] = []

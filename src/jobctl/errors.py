@@ -3,7 +3,7 @@
     JobctlError                     1    the run failed; look at the message
     |-- UsageError                  2    the command line is wrong; nothing was done
     |-- ConfigurationError          78   settings, schema or privileges are wrong; nothing was done
-    |   |-- InvalidSettings         78   all faults of the settings at once (settings.py)
+    |   |-- InvalidSettings         78   all faults of the settings at once (settings_reading/fault.py)
     |   `-- SchemaError             78   the database's schema is not the one this code knows
     |-- DependencyUnavailable       75   a server cannot be reached; the next slot tries again
     |   `-- DatabaseUnavailable     75   PostgreSQL is down, starting, full or cut us off

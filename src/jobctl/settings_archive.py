@@ -17,14 +17,13 @@ older than events_days where `events` is not named. Finished tasks and their tri
 alone.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BeforeValidator, Field
 
-from jobctl.settings_sources import did_you_mean
+from jobctl.did_you_mean import did_you_mean
+from jobctl.settings_table import Table, read_table
 
 Kind = Literal["events", "runs", "loads", "rejects", "incidents", "payloads"]
 KINDS: Final[tuple[Kind, ...]] = ("events", "runs", "loads", "rejects", "incidents", "payloads")
@@ -53,9 +52,7 @@ def _kinds(value: object) -> object:
     return value
 
 
-class ArchiveSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
+class ArchiveSettings(Table):
     directory: Annotated[Path | None, BeforeValidator(_directory)] = None
     takes: Annotated[tuple[Kind, ...], BeforeValidator(_kinds)] = BY_DEFAULT
     keep_events: Annotated[int, Field(ge=100, le=MOST_KEPT)] = 10_000
@@ -66,30 +63,7 @@ class ArchiveSettings(BaseModel):
     incidents_days: Days = 90
     restored_days: Days = 30
 
-    def shown(self) -> dict[str, object]:
-        """What was set, for people."""
-        return self.model_dump(mode="json", exclude_unset=True)
-
 
 def read_archive(value: object) -> ArchiveSettings:
     """Raises ValueError with every fault of the table, in an operator's words."""
-    if isinstance(value, ArchiveSettings):
-        return value
-    if not isinstance(value, Mapping):
-        raise ValueError("is a table of jobctl.toml: [archive] and below it keep_events = 10_000")  # noqa: TRY004
-    try:
-        return ArchiveSettings.model_validate(cast(Mapping[str, object], value))
-    except ValidationError as error:
-        raise ValueError("; ".join(_fault(detail) for detail in error.errors(include_url=False))) from None
-
-
-def _fault(detail: ErrorDetails) -> str:
-    name = str(detail["loc"][0])
-    if detail["type"] == "extra_forbidden":
-        meant = did_you_mean(name, ArchiveSettings.model_fields)
-        known = f"did you mean {meant}?" if meant else f"one of {', '.join(ArchiveSettings.model_fields)}"
-        return f"has {name!r}, which is not known: {known}"
-    if detail["type"] == "value_error":
-        return f"has {name}, which {detail.get('ctx', {}).get('error', detail['msg'])}"
-    text = detail["msg"]
-    return f"has {name}, which is wrong: {text[:1].lower() + text[1:]}"
+    return read_table(value, ArchiveSettings, "[archive] and below it keep_events = 10_000")

@@ -13,24 +13,18 @@ by it, too. Without `list_unsubscribe` it is a mail to EMAIL_FROM. `{address}` i
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, cast
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BeforeValidator, Field
 
-from jobctl.durations import LONGEST_S, parse_duration
-from jobctl.settings_sources import did_you_mean
+from jobctl.settings_table import Table, read_table
+from jobctl.settings_values import Seconds, seconds
 
 WayName = Literal["smtp", "resend", "sendgrid"]
 # What each way needs, in the order in which they are taken where none is named.
 WAYS: Final[Mapping[WayName, str]] = {"smtp": "smtp_url", "resend": "resend_api_key", "sendgrid": "sendgrid_api_key"}
-FROZEN: Final = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 _ADDRESS: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+"
 _URL_TEXT: Final = r"[!#-;=?-\[\]_a-z{}~]+"  # ASCII that may stand between < and > of a header
-
-
-def _seconds(value: object) -> object:
-    return parse_duration(value) if isinstance(value, str) else value
 
 
 def _unsubscribe(value: object) -> object:
@@ -67,11 +61,9 @@ def _api_url(value: object) -> object:
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 
 
-class MailSettings(BaseModel):
+class MailSettings(Table):
     """`timeout_s` is for each wait for the other side. `keep_unsent_s` is how long a mail may wait for its turn: a
     weekly mail that comes later than that is none. `largest_mb` bounds one mail with its pictures and tables."""
-
-    model_config = FROZEN
 
     way: WayName | None = None
     starttls: Literal["required", "if-offered", "off"] | None = None
@@ -79,35 +71,11 @@ class MailSettings(BaseModel):
     list_id: Annotated[Text, BeforeValidator(_list_id)] | None = None
     reply_to: Annotated[Text, BeforeValidator(_reply_to)] | None = None
     api_url: Annotated[Text, BeforeValidator(_api_url)] | None = None
-    timeout_s: Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=600, allow_inf_nan=False)] = 30.0
-    keep_unsent_s: Annotated[float, BeforeValidator(_seconds), Field(ge=3_600, le=LONGEST_S, allow_inf_nan=False)] = (
-        3 * 86_400.0
-    )
+    timeout_s: Annotated[float, BeforeValidator(seconds), Field(gt=0, le=600, allow_inf_nan=False)] = 30.0
+    keep_unsent_s: Annotated[Seconds, Field(ge=3_600)] = 3 * 86_400.0
     largest_mb: Annotated[int, Field(ge=1, le=24)] = 10
-
-    def shown(self) -> dict[str, object]:
-        return self.model_dump(mode="json", exclude_unset=True)
 
 
 def read_mail(value: object) -> MailSettings:
     """Raises ValueError with every fault of the table, in an operator's words."""
-    if isinstance(value, MailSettings):
-        return value
-    if not isinstance(value, Mapping):
-        raise ValueError('is a table of jobctl.toml: [mail] and below it way = "smtp"')  # noqa: TRY004
-    try:
-        return MailSettings.model_validate(cast("Mapping[str, object]", value))
-    except ValidationError as error:
-        raise ValueError("; ".join(_fault(detail) for detail in error.errors(include_url=False))) from None
-
-
-def _fault(detail: ErrorDetails) -> str:
-    name = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        meant = did_you_mean(name, MailSettings.model_fields)
-        known = f"did you mean {meant}?" if meant else f"one of {', '.join(MailSettings.model_fields)}"
-        return f"has {name!r}, which is not known: {known}"
-    if detail["type"] == "value_error":
-        return f"has {name}, which {detail.get('ctx', {}).get('error', detail['msg'])}"
-    text = detail["msg"]
-    return f"has {name}, which is wrong: {text[:1].lower() + text[1:]}"
+    return read_table(value, MailSettings, '[mail] and below it way = "smtp"')

@@ -28,19 +28,17 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import pairwise
-from typing import Annotated, Any, Final, Literal, TypeVar, cast
+from typing import Annotated, Any, Final, Literal, cast, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BeforeValidator, Field
 
 from jobctl.durations import LONGEST_S, parse_duration
-from jobctl.settings_sources import did_you_mean
+from jobctl.settings_table import Table, read_table
+from jobctl.settings_values import Seconds
 
-FROZEN: Final = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAYS: Final = re.compile(r"([a-z]{3})(?:-([a-z]{3}))?")
 _SPAN: Final = re.compile(r"([0-2][0-9]):([0-5][0-9])-([0-2][0-9]):([0-5][0-9])")
-Model = TypeVar("Model", bound=BaseModel)
 Severity = Literal["low", "medium", "high", "critical"]
 
 
@@ -48,10 +46,6 @@ def _goal(value: object) -> object:
     if isinstance(value, str):
         return None if value.strip().lower() == "none" else parse_duration(value)
     return value
-
-
-def _seconds(value: object) -> object:
-    return parse_duration(value) if isinstance(value, str) else value
 
 
 def _patterns(value: object) -> object:
@@ -114,14 +108,12 @@ def _span(text: str) -> tuple[int, int]:
 
 Patterns = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=100)], ...], BeforeValidator(_patterns)]
 GoalSeconds = Annotated[Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)] | None, BeforeValidator(_goal)]
-Days = Annotated[float, BeforeValidator(_seconds), Field(ge=8 * 86_400, le=LONGEST_S, allow_inf_nan=False)]
+Days = Annotated[Seconds, Field(ge=8 * 86_400)]
 Amount = Annotated[Decimal, Field(ge=0, le=1_000_000_000)]
 
 
-class MetricsSettings(BaseModel):
+class MetricsSettings(Table):
     """What is not set has the default of `service_levels.bugs.Rules`."""
-
-    model_config = FROZEN
 
     bug_labels: Patterns | None = None
     not_bug_labels: Patterns | None = None
@@ -136,25 +128,18 @@ class MetricsSettings(BaseModel):
     keep_hours_s: Days = 15 * 86_400.0
     keep_days_s: Days = 800 * 86_400.0
 
-    def shown(self) -> dict[str, object]:
-        return self.model_dump(mode="json", exclude_unset=True)
-
     def rules_given(self) -> dict[str, Any]:
         """What is said of the rules, by their names."""
         return self.model_dump(exclude_none=True, exclude={"keep_hours_s", "keep_days_s"})
 
 
-class GoalSettings(BaseModel):
-    model_config = FROZEN
-
+class GoalSettings(Table):
     first_response: GoalSeconds = None
     resolution: GoalSeconds = None
     around_the_clock: bool = False
 
 
-class ServiceLevelSettings(BaseModel):
-    model_config = FROZEN
-
+class ServiceLevelSettings(Table):
     hours: Annotated[tuple[tuple[tuple[int, int], ...], ...] | None, BeforeValidator(_hours)] = None
     region: Annotated[str, Field(pattern=r"^[A-Z]{2}(-[A-Za-z0-9 ]{1,40})?$")] | None = None
     holidays: Annotated[tuple[date, ...], BeforeValidator(_free_days)] = ()
@@ -164,41 +149,13 @@ class ServiceLevelSettings(BaseModel):
     medium: GoalSettings | None = None
     low: GoalSettings | None = None
 
-    def shown(self) -> dict[str, object]:
-        return self.model_dump(mode="json", exclude_unset=True)
-
 
 def read_metrics(value: object) -> MetricsSettings:
     """Raises ValueError with every fault of the table, in an operator's words."""
-    return value if isinstance(value, MetricsSettings) else _read(value, MetricsSettings, "metrics", 'currency = "EUR"')
+    return read_table(value, MetricsSettings, '[metrics] and below it currency = "EUR"')
 
 
 def read_service_levels(value: object) -> ServiceLevelSettings:
     """Raises ValueError with every fault of the table, in an operator's words. A region is judged by its first use."""
-    if isinstance(value, ServiceLevelSettings):
-        return value
-    return _read(value, ServiceLevelSettings, "service_levels", 'hours = "mon-fri 09:00-17:00"')
-
-
-def _read(value: object, model: type[Model], table: str, example: str) -> Model:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"is a table of jobctl.toml: [{table}] and below it {example}")  # noqa: TRY004
-    try:
-        return model.model_validate(cast("Mapping[str, object]", value))
-    except ValidationError as error:
-        raise ValueError("; ".join(_fault(detail, model) for detail in error.errors(include_url=False))) from None
-
-
-def _fault(detail: ErrorDetails, model: type[BaseModel]) -> str:
-    *path, last = (str(part) for part in detail["loc"] if part != "[key]")
-    name = ".".join([*path, last])
-    if detail["type"] == "extra_forbidden":
-        known = (GoalSettings if path else model).model_fields
-        meant = did_you_mean(last, known)
-        return f"has {name!r}, which is not known: " + (
-            f"did you mean {meant}?" if meant else f"one of {', '.join(known)}"
-        )
-    if detail["type"] == "value_error":
-        return f"has {name}, which {detail.get('ctx', {}).get('error', detail['msg'])}"
-    text = detail["msg"]
-    return f"has {name}, which is wrong: {text[:1].lower() + text[1:]}"
+    example = '[service_levels] and below it hours = "mon-fri 09:00-17:00"'
+    return read_table(value, ServiceLevelSettings, example, dict.fromkeys(get_args(Severity), GoalSettings))

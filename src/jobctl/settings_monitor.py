@@ -19,28 +19,20 @@ ingest-branch = "10m"      # another time for one job, or "run/backup" = "2h" fo
 """
 
 from collections.abc import Mapping
-from typing import Annotated, cast
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BeforeValidator, Field, model_validator
 
-from jobctl.durations import LONGEST_S, format_duration, parse_duration
-from jobctl.settings_sources import did_you_mean
+from jobctl.durations import LONGEST_S, format_duration
+from jobctl.settings_table import Table, read_table
+from jobctl.settings_values import Seconds, seconds
 
-
-def _seconds(value: object) -> object:
-    return parse_duration(value) if isinstance(value, str) else value
-
-
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
-OrNone = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
-Window = Annotated[float, BeforeValidator(_seconds), Field(ge=3_600, le=366 * 86_400, allow_inf_nan=False)]
+OrNone = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
+Window = Annotated[float, BeforeValidator(seconds), Field(ge=3_600, le=366 * 86_400, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]  # of 1 there is no budget to burn
 
 
-class SloSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
+class SloSettings(Table):
     window_s: Window = 30 * 86_400.0
     burn_short_s: Window = 6 * 3_600.0
     burn_long_s: Window = 3 * 86_400.0
@@ -62,32 +54,7 @@ class SloSettings(BaseModel):
             raise ValueError("burn_short_s ({}), burn_long_s ({}) and window_s ({}) must rise".format(*spans))
         return self
 
-    def shown(self) -> dict[str, object]:
-        """What was set, for people."""
-        return self.model_dump(mode="json", exclude_unset=True)
-
 
 def read_slo(value: object) -> SloSettings:
     """Raises ValueError with every fault of the table, in an operator's words."""
-    if isinstance(value, SloSettings):
-        return value
-    if not isinstance(value, Mapping):
-        raise ValueError("is a table of jobctl.toml: [slo] and below it success_share = 0.995")  # noqa: TRY004
-    try:
-        return SloSettings.model_validate(cast(Mapping[str, object], value))
-    except ValidationError as error:
-        raise ValueError("; ".join(_fault(detail) for detail in error.errors(include_url=False))) from None
-
-
-def _fault(detail: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in detail["loc"])
-    said = detail.get("ctx", {}).get("error", detail["msg"])
-    if not where:
-        return f"does not fit together: {said}"
-    if detail["type"] == "extra_forbidden":
-        meant = did_you_mean(where, SloSettings.model_fields)
-        known = f"did you mean {meant}?" if meant else f"one of {', '.join(SloSettings.model_fields)}"
-        return f"has {where!r}, which is not known: {known}"
-    if detail["type"] == "value_error":
-        return f"has {where}, which {said}"
-    return f"has {where}, which is wrong: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+    return read_table(value, SloSettings, "[slo] and below it success_share = 0.995")

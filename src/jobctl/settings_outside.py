@@ -19,12 +19,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 
-from jobctl.durations import LONGEST_S, parse_duration
+from jobctl.settings_table import Table
+from jobctl.settings_values import Seconds, pairs
 from jobctl.web_url import DEFAULT_PORT, WebUrl, parse_url
 
-FROZEN: Final = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 MARK: Final = "***"
 SHORTEST_TOKEN: Final = 8  # a shorter one cannot be told from a word in a log
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -35,10 +35,6 @@ _PLAIN_HEADERS: Final = frozenset(
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST: Final = re.compile(r"\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _LONG_SEGMENT: Final = 12  # of a path, from which on it may be a secret, as in a webhook's address
-
-
-def _seconds(value: object) -> object:
-    return parse_duration(value) if isinstance(value, str) else value
 
 
 def _name(value: object) -> object:
@@ -106,26 +102,21 @@ def _hosts(value: object) -> object:
 
 
 Name = Annotated[str, BeforeValidator(_name)]
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
-class CommandSettings(BaseModel):
+class CommandSettings(Table):
     """A program that tasks may start. `timeout_s` ends it sooner than the type's."""
-
-    model_config = FROZEN
 
     argv: Annotated[tuple[str, ...], BeforeValidator(_words)]
     timeout_s: Seconds | None = None
     environment: Annotated[tuple[str, ...], BeforeValidator(_variables)] = ()
 
 
-class EndpointSettings(BaseModel):
+class EndpointSettings(Table):
     """Whom tasks may POST to. `allow_private` lets its host have a private address; `allow` are networks and hosts that
     are allowed besides. With `url_from_payload` a task may name the URL, of `hosts` and `ports` if those are given; its
     own headers and its token go to the origin of `url` alone."""
-
-    model_config = FROZEN
 
     url: Annotated[SecretStr | None, BeforeValidator(_url)] = None
     headers: Annotated[Mapping[str, SecretStr], BeforeValidator(_headers)] = {}
@@ -209,16 +200,10 @@ def _table(value: object) -> Mapping[str, object]:
     return cast(Mapping[str, object], value) if isinstance(value, Mapping) else {}
 
 
-def read_tokens(text: str) -> dict[str, str]:
-    """`crm=TOKEN, search=TOKEN`, by endpoint."""
-    parts = (part.partition("=") for part in re.split(r"[,\s]+", text) if part)
-    return {name: token for name, _, token in parts}
-
-
 def checked_tokens(value: object) -> object:
-    """The text as it was, if it is right. Raises ValueError without any of it."""
+    """`crm=TOKEN, search=TOKEN`, as it was, if it is right. Raises ValueError without any of it."""
     if isinstance(value, str):
-        for name, token in read_tokens(value).items():
+        for name, token in pairs(value).items():
             if not NAME.fullmatch(name) or not token:
                 raise ValueError("is not of the form NAME=TOKEN,NAME=TOKEN (its value is not shown)")
             if len(token) < SHORTEST_TOKEN or not token.isascii():

@@ -19,33 +19,24 @@ What a type does not say it takes from `[queue.defaults]`. Programs and addresse
 from collections.abc import Mapping
 from typing import Annotated, Final, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import Field
 
-from jobctl.durations import LONGEST_S, parse_duration
 from jobctl.settings_outside import CommandSettings, EndpointSettings, Name
-from jobctl.settings_sources import did_you_mean
+from jobctl.settings_table import Table, read_table
+from jobctl.settings_values import Seconds
 
 LEAST_BEATS: Final = 6  # within a lease, so that one slow answer costs no task
 _Tables = Mapping[str, object]
-FROZEN = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-def _seconds(value: object) -> object:
-    return parse_duration(value) if isinstance(value, str) else value
-
-
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
-class TypePolicy(BaseModel):
+class TypePolicy(Table):
     """How tasks of one type are run. `max_attempts` are tries that ended in an error; `crash_limit` tries that took
     their worker with them; the pause before try n+1 is drawn from 0 to min(cap, base x 2^(n-1)) seconds.
     `retry_rounds` is how often `retry-failed` gives a task that failed for good all its tries again; where more than
     `down_share` of the last hour's tries failed, it sends a few tasks to see."""
-
-    model_config = FROZEN
 
     running: Count | None = None
     rate_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -58,9 +49,7 @@ class TypePolicy(BaseModel):
     down_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.5
 
 
-class QueueSettings(BaseModel):
-    model_config = FROZEN
-
+class QueueSettings(Table):
     running: Count = 500
     per_user: Count = 2
     users: Mapping[Annotated[str, Field(min_length=1)], Count] = {}
@@ -89,7 +78,7 @@ class QueueSettings(BaseModel):
         return {**given, "endpoints": endpoints} if endpoints else given
 
 
-_TABLES: Final[Mapping[str, type[BaseModel]]] = {
+_TABLES: Final[Mapping[str, type[Table]]] = {
     "defaults": TypePolicy,
     "types": TypePolicy,
     "commands": CommandSettings,
@@ -101,16 +90,8 @@ def read_queue(value: object) -> QueueSettings:
     """Raises ValueError with every fault of the table, in an operator's words."""
     if isinstance(value, QueueSettings):
         return value
-    if not isinstance(value, Mapping):
-        raise ValueError("is a table of jobctl.toml: [queue] and below it per_user = 2")  # noqa: TRY004
-    table = cast(Mapping[str, object], value)
-    defaults, types = table.get("defaults"), table.get("types")
-    if isinstance(defaults, Mapping) and isinstance(types, Mapping):
-        table = {**table, "types": _inherited(cast(_Tables, types), cast(Mapping[str, object], defaults))}
-    try:
-        settings = QueueSettings.model_validate(table)
-    except ValidationError as error:
-        raise ValueError("; ".join(_fault(detail) for detail in error.errors(include_url=False))) from None
+    whole = _with_defaults(cast(_Tables, value)) if isinstance(value, Mapping) else value
+    settings = read_table(whole, QueueSettings, "[queue] and below it per_user = 2", _TABLES)
     faults = [f"{name} {text}" for name, each in settings.endpoints.items() for text in each.faults()]
     if faults:
         raise ValueError("; ".join(f"has endpoints.{fault.replace(' ', ', which ', 1)}" for fault in faults))
@@ -119,24 +100,14 @@ def read_queue(value: object) -> QueueSettings:
     return settings
 
 
-def _inherited(types: _Tables, defaults: Mapping[str, object]) -> dict[str, object]:
+def _with_defaults(table: _Tables) -> _Tables:
     """A type's table holds what differs from the defaults."""
-    return {
-        name: {**defaults, **cast(Mapping[str, object], own)} if isinstance(own, Mapping) else own
-        for name, own in types.items()
+    defaults, types = table.get("defaults"), table.get("types")
+    if not isinstance(defaults, Mapping) or not isinstance(types, Mapping):
+        return table
+    given = cast(_Tables, defaults)
+    whole = {
+        name: {**given, **cast(_Tables, own)} if isinstance(own, Mapping) else own
+        for name, own in cast(_Tables, types).items()
     }
-
-
-def _fault(detail: ErrorDetails) -> str:
-    *path, last = (str(part) for part in detail["loc"] if part != "[key]")
-    if detail["type"] == "extra_forbidden":
-        model = _TABLES.get(path[0], QueueSettings) if path else QueueSettings
-        meant = did_you_mean(last, model.model_fields)
-        known = f"did you mean {meant}?" if meant else f"one of {', '.join(model.model_fields)}"
-        return f"has {'.'.join([*path, last])!r}, which is not known: {known}"
-    if detail["type"] == "missing":
-        return f"has {'.'.join(path)} without {last}"
-    if detail["type"] == "value_error":
-        return f"has {'.'.join([*path, last])}, which {detail.get('ctx', {}).get('error', detail['msg'])}"
-    text = detail["msg"]
-    return f"has {'.'.join([*path, last])}, which is wrong: {text[:1].lower() + text[1:]}"
+    return {**table, "types": whole}

@@ -11,8 +11,8 @@ plan is (`jobctl.schedule.from_settings`); `jobctl config check` asks both.
 from collections.abc import Collection, Mapping
 from typing import Any, Final, Literal, NamedTuple, cast, get_args
 
+from jobctl.did_you_mean import did_you_mean
 from jobctl.durations import parse_duration
-from jobctl.settings_sources import did_you_mean
 
 CatchUp = Literal["none", "latest", "all"]
 MOST_CAUGHT_UP: Final = 1_000

@@ -14,7 +14,7 @@ from bench_runs import LONGEST_RUN_S, Base, Ended, NewRunner, Runner
 from bench_source import Source
 from bench_webhook import TOKEN, Receiver, answer, refusing_url
 from bench_wrapped import DOWN, Wrapper
-from jobctl.settings_alerts import CONDITIONS
+from jobctl.settings_conditions import CONDITIONS
 
 FAIL = ("--max-age", "1d")
 TOML = """

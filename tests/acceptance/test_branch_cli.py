@@ -3,12 +3,10 @@
 import csv
 import gzip
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,41 +14,22 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from bench_command import Command, command, environment_of
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MAP = ("--map", "record_id=id", "--map", "name=name")
 GOOD = '{"id":1,"name":"one"}\n{"id":2,"name":"two"}\n'
 BAD = '{"id":3}\nnot json\n{"id":5,"name":"five","updated_at":"2026-02-30"}\n'
 
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
-
 
 @pytest.fixture
 def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "DATABASE_URL": database_url,
-        "JOBCTL_DATA_DIR": str(tmp_path / "data"),
-        "COLUMNS": "200",
-    }
+    return environment_of(database_url, tmp_path)
 
 
 @pytest.fixture
 def jobctl(environment: dict[str, str]) -> Command:
-    def jobctl(*words: object, code: int = 0, stdin: bytes = b"") -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
-            [sys.executable, "-m", "jobctl", *map(str, words)],
-            env=environment,
-            input=stdin,
-            capture_output=True,
-            check=False,
-            timeout=120,
-        )
-        told = subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
-        assert told.returncode == code, told
-        return told
-
-    return jobctl
+    return command(environment)
 
 
 @pytest.fixture

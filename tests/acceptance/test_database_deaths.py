@@ -19,7 +19,7 @@ from psycopg import sql
 from bench_postgres import TEST_SETTINGS, Bench, ask, fresh_bench, has_processes, wait_for
 from bench_runs import Base, Ended, NewBase, NewRunner, Runner, Started, size
 from bench_source import Source, State, differences, violations
-from bench_wire import Link, Proxy, statement
+from bench_wire import Link, Proxy, hold_at_begin, statement
 from jobctl.db.connection import Database
 from jobctl.db.migrate import migrate
 
@@ -220,14 +220,7 @@ def test_a_run_goes_on_when_a_session_of_it_is_ended(
 ) -> None:
     """(A name has 63 bytes, so the last letters of a purpose may be missing.)"""
     source = _half_ingested(base, runner)
-    gate = proxy.gate()
-
-    def hold(link: Link, kind: bytes, body: bytes) -> bool:
-        if link.purpose == "write" and statement(kind, body).startswith("BEGIN") and link.begins == 3:
-            gate.wait()
-        return True
-
-    proxy.from_client = hold
+    gate = hold_at_begin(proxy, 3)
     started = runner.start(*BATCH, url=proxy.url, settings={"JOBCTL_HEARTBEAT_S": "0.2"})
     gate.arrive()
     named = f"%:{started.correlation_id}/{purpose}%"
@@ -251,14 +244,7 @@ def test_a_run_whose_lock_session_is_gone_stops_and_the_next_one_completes(
     base: Base, proxy: Proxy, runner: Runner
 ) -> None:
     _half_ingested(base, runner)
-    gate = proxy.gate()
-
-    def hold(link: Link, kind: bytes, body: bytes) -> bool:
-        if link.purpose == "write" and statement(kind, body).startswith("BEGIN") and link.begins == 3:
-            gate.wait()
-        return True
-
-    proxy.from_client = hold
+    gate = hold_at_begin(proxy, 3)
     started = runner.start(*BATCH, url=proxy.url, settings={"JOBCTL_HEARTBEAT_S": "0.2"})
     gate.arrive()
     named = f"%:{started.correlation_id}/guard%"
@@ -338,14 +324,7 @@ def test_a_database_that_stays_away_is_exit_75_and_the_next_run_completes(mortal
     with psycopg.connect(mortal.dsn("mortal"), autocommit=True) as conn:
         Source([conn], count=200).create()
     with Proxy(mortal.dsn("mortal")) as proxy:
-        gate = proxy.gate()
-
-        def hold(link: Link, kind: bytes, body: bytes) -> bool:
-            if link.purpose == "write" and statement(kind, body).startswith("BEGIN") and link.begins == 3:
-                gate.wait()
-            return True
-
-        proxy.from_client = hold
+        gate = hold_at_begin(proxy, 3)
         started = runner.start(*BATCH, url=proxy.url)
         gate.arrive()
         _die(mortal)
@@ -374,14 +353,7 @@ def test_one_branch_that_met_the_restart_does_not_keep_the_others_from_running(
         Source([conn], slug="first", count=40).create()
         Source([conn], slug="second", count=40).create()
     with Proxy(mortal.dsn("mortal")) as proxy:
-        gate = proxy.gate()
-
-        def hold(link: Link, kind: bytes, body: bytes) -> bool:
-            if link.purpose == "write" and statement(kind, body).startswith("BEGIN") and link.begins == 2:
-                gate.wait()
-            return True
-
-        proxy.from_client = hold
+        gate = hold_at_begin(proxy, 2)
         started = runner.start(*BATCH, url=proxy.url, settings={"JOBCTL_HEARTBEAT_S": "0.5"})
         gate.arrive()
         _die(mortal)

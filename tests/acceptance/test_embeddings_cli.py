@@ -1,16 +1,14 @@
 """From records to items that are found by meaning, as an operator does it: `work`, `embeddings`, `items search`."""
 
 import json
-import os
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from bench_command import Command, command, environment_of
 from bench_embeddings import FakeEndpoint, error_reply, vectors_reply
 
 PLACES = [
@@ -22,36 +20,15 @@ PLACES = [
 MAP = ("record_id=id", "name=name", "city=city", "country=cc", "latitude=lat", "longitude=lon")
 KEY = "sk-c4n4ry-c4n4ry"
 
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
-
 
 @pytest.fixture
 def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "DATABASE_URL": database_url,
-        "JOBCTL_DATA_DIR": str(tmp_path / "data"),
-        "COLUMNS": "200",
-    }
+    return environment_of(database_url, tmp_path)
 
 
 @pytest.fixture
 def jobctl(environment: dict[str, str]) -> Command:
-    def jobctl(*words: str, code: int = 0, stdin: str = "", **settings: str) -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
-            [sys.executable, "-m", "jobctl", *words],
-            env={**environment, **settings},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.returncode == code, done
-        return done
-
-    return jobctl
+    return command(environment)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from bench_postgres import to_url, wait_for
 from bench_runs import SHORT_LIMITS, Base, Runner
 from bench_source import Source, violations
-from bench_wire import Gate, Link, Proxy, statement
+from bench_wire import Link, Proxy, hold_at_begin, statement
 from jobctl.db.connection import Database
 
 BATCH = ("--batch-size", "2")
@@ -34,19 +34,6 @@ PATIENT = {
 @pytest.fixture
 def source(base: Base) -> Source:
     return Source([base.conn], count=100).create()
-
-
-def hold_at_begin(proxy: Proxy, nth: int) -> Gate:
-    """The writer stops before its n-th transaction."""
-    gate = proxy.gate()
-
-    def hold(link: Link, kind: bytes, body: bytes) -> bool:
-        if link.purpose == "write" and statement(kind, body).startswith("BEGIN") and link.begins == nth:
-            gate.wait()
-        return True
-
-    proxy.from_client = hold
-    return gate
 
 
 def waits_for_a_table(base: Base) -> bool:

@@ -3,8 +3,6 @@
 import json
 import os
 import subprocess
-import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,32 +11,16 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench_command import Command, command, environment_of
 from bench_past import insert, ran
 from bench_tasks import make_task
 
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
 HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
 def jobctl(database_url: str, tmp_path: Path) -> Command:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "DATABASE_URL": database_url,
-        "JOBCTL_DATA_DIR": str(tmp_path / "data"),
-        "JOBCTL_EMBED_MODEL_VERSION": "m1",
-    }
-
-    def run(*words: object, code: int = 0, **settings: str) -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
-            [sys.executable, "-m", "jobctl", *map(str, words)], env=environment | settings, capture_output=True,
-            check=False, text=True, timeout=240,
-        )  # fmt: skip
-        assert done.returncode == code, done
-        return done
-
-    return run
+    return command(environment_of(database_url, tmp_path, JOBCTL_EMBED_MODEL_VERSION="m1"))
 
 
 def obj(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:

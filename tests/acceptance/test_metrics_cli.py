@@ -1,11 +1,8 @@
 """`jobctl metrics` and `jobctl project impact`, as cron or an operator runs them."""
 
 import json
-import os
 import re
 import subprocess
-import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from bench_command import Command, command, environment_of
 from bench_metrics import DAY, HOUR, Repositories
 from bench_page import DOCS
 from jobctl import clock
@@ -20,7 +18,6 @@ from jobctl.jobs.metrics.job import KEPT
 from jobctl.service_levels import health
 from jobctl.service_levels.cycles import State
 
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
 JSON_PAGE = (DOCS / "json.md").read_text(encoding="utf-8")
 COUNTS = {"projects", "open_bugs", "unassigned_critical", *State, *KEPT}
 
@@ -32,29 +29,7 @@ def made(conn: psycopg.Connection) -> Repositories:
 
 @pytest.fixture
 def jobctl(database_url: str, tmp_path: Path) -> Command:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "DATABASE_URL": database_url,
-        "JOBCTL_DATA_DIR": str(tmp_path / "data"),
-        "COLUMNS": "200",
-    }
-
-    def jobctl(*words: object, code: int = 0, stdin: str = "", **settings: str) -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
-            [sys.executable, "-m", "jobctl", *map(str, words)],
-            env=environment | settings,
-            input=stdin,
-            text=True,
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == code, done.stderr or done.stdout
-        assert "Traceback" not in done.stderr
-        return done
-
-    return jobctl
+    return command(environment_of(database_url, tmp_path))
 
 
 def obj(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:

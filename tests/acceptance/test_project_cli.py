@@ -1,21 +1,19 @@
 """`jobctl project` as an operator uses it, against a server that answers as GitHub documents it."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from bench_command import Command, command, environment_of
 from bench_github import FAULTS, MIXES, GitHub, redirects_to
-
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
@@ -28,35 +26,17 @@ def github() -> Generator[GitHub, None, None]:
 
 @pytest.fixture
 def environment(github: GitHub, database_url: str, tmp_path: Path) -> dict[str, str]:
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "DATABASE_URL": database_url,
-        "JOBCTL_DATA_DIR": str(tmp_path / "data"),
-        "COLUMNS": "200",
-        "GITHUB_API_URL": github.url,
-        "GITHUB_TOKEN": github.token(),
-    }
+    return environment_of(database_url, tmp_path, GITHUB_API_URL=github.url, GITHUB_TOKEN=github.token())
 
 
 @pytest.fixture
 def jobctl(environment: dict[str, str]) -> Command:
-    def jobctl(
-        *words: object, code: int = 0, stdin: bytes = b"", **settings: str
-    ) -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
-            [sys.executable, "-m", "jobctl", "project", *map(str, words)],
-            env={name: value for name, value in (environment | settings).items() if value},
-            input=stdin,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        text = subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
-        assert done.returncode == code, text.stderr or text.stdout
-        assert "Traceback" not in text.stderr
-        assert environment["GITHUB_TOKEN"] not in text.stdout + text.stderr
-        return text
+    project = command(environment, "project")
+
+    def jobctl(*words: object, **more: Any) -> "subprocess.CompletedProcess[str]":
+        done = project(*words, **more)
+        assert environment["GITHUB_TOKEN"] not in done.stdout + done.stderr
+        return done
 
     return jobctl
 

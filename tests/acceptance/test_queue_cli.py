@@ -1,9 +1,7 @@
 """`jobctl queue` as an operator uses it: exit codes, streams, tables."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from bench_command import Command, command, environment_of
 from bench_tasks import broken, column, make_attempt, make_task, state_of
 
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
 COMMANDS = ("list", "show", "why", "stats", "enqueue", "retry", "cancel", "block", "unblock", "purge")
 ACCOUNT = {
     *("action", "dry_run", "changed", "superseded", "unchanged", "refused", "left", "items", "next"),
@@ -22,32 +20,12 @@ ACCOUNT = {
 
 @pytest.fixture
 def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "DATABASE_URL": database_url,
-        "JOBCTL_DATA_DIR": str(tmp_path / "data"),
-        "JOBCTL_LOG_FILE": str(tmp_path / "log"),
-        "COLUMNS": "200",
-    }
+    return environment_of(database_url, tmp_path, JOBCTL_LOG_FILE=str(tmp_path / "log"))
 
 
 @pytest.fixture
 def queue(environment: dict[str, str]) -> Command:
-    def run(*words: object, code: int = 0, stdin: str = "") -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
-            [sys.executable, "-m", "jobctl", "queue", *map(str, words)],
-            env=environment,
-            input=stdin,
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=240,
-        )
-        assert done.returncode == code, done
-        return done
-
-    return run
+    return command(environment, "queue")
 
 
 @pytest.fixture

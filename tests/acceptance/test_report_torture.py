@@ -106,6 +106,8 @@ def killer(process: "subprocess.Popen[bytes]", point: str, after: int) -> Callab
     return hook
 
 
+# Of a client that is killed just before the handshake Python's ssl leaves the server's socket to the garbage collector.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.slow
 def test_killed_senders_double_nothing_and_lose_nothing(
     conn: psycopg.Connection, database: Database, tmp_path: Path, certificate: Path, rng: random.Random, ledger: Ledger

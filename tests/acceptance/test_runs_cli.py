@@ -14,7 +14,7 @@ from bench_past_runs import add_run
 from bench_postgres import Bench, wait_for
 from bench_runs import SHORT_LIMITS, Base, Ended, NewRunner, Runner, Started
 from bench_source import Source, violations
-from bench_wire import Gate, Link, Proxy, statement
+from bench_wire import Proxy, hold_at_begin
 from jobctl.db import embedded
 
 ROW = "SELECT status, exit_code, error_message FROM ops.job_history WHERE correlation_id = %s"
@@ -113,19 +113,6 @@ def test_a_command_that_heeds_no_request_is_killed_by_its_own_supervisor(
     assert asked["state"] == "interrupted" and asked["is_now"]
     started.wait_for_all()
     assert base.all(ROW, started.correlation_id)[0][0] == "interrupted"
-
-
-def hold_at_begin(proxy: Proxy, nth: int) -> Gate:
-    """The writer stops before its n-th transaction."""
-    gate = proxy.gate()
-
-    def hold(link: Link, kind: bytes, body: bytes) -> bool:
-        if link.purpose == "write" and statement(kind, body).startswith("BEGIN") and link.begins == nth:
-            gate.wait()
-        return True
-
-    proxy.from_client = hold
-    return gate
 
 
 def test_a_job_that_is_cancelled_keeps_its_checkpoint_and_the_next_run_goes_on(

@@ -21,7 +21,8 @@ from jobctl.schedule.crontab_text import read_crontab
 from jobctl.schedule.expression import parse
 from jobctl.schedule.installed import unit_values
 from jobctl.schedule.on_calendar import on_calendar
-from jobctl.settings import ENV_NAMES, SECRETS, load
+from jobctl.settings import ENV_NAMES, SECRETS
+from jobctl.settings_reading.load import load
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

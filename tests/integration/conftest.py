@@ -1,7 +1,8 @@
 """The fixtures of the tests that ingest in this process: a branch of their own, and the job over it; and of those that
-sync: a GitHub, a project, and the job over it."""
+sync: a GitHub, a project, and the job over it; and receivers of what alerts send."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from bench_github import GitHub
 from bench_github_truth import Repo
 from bench_ingest import FIELD_MAP, Ingest, NewSource, Source
 from bench_sync import Sync
+from bench_webhook import Receiver
 from jobctl.db.connection import Database
 
 
@@ -58,3 +60,10 @@ def cat(github: GitHub) -> Repo:
     repo = github.truth.named("octo/cat")
     assert repo is not None
     return repo
+
+
+@pytest.fixture
+def receive() -> Generator[Callable[..., Receiver], None, None]:
+    """Makes them; each is given how it behaves."""
+    with ExitStack() as stack:
+        yield lambda *behaviours: stack.enter_context(Receiver(*behaviours))

@@ -5,8 +5,7 @@ import smtplib
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email import message_from_string
 from email.message import EmailMessage
@@ -19,7 +18,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from bench_mail import MailBox
-from bench_webhook import TOKEN, Receiver, answer, refusing_url
+from bench_webhook import TOKEN, Receiver, answer, refusing_url, settings_for
 from jobctl import log
 from jobctl.alerts import delivery, judging, local, rules, store
 from jobctl.alerts.conditions.queue import Backlog, of_backlogs
@@ -34,12 +33,6 @@ from jobctl.settings_alerts import RuleSettings
 
 REDACTOR = Redactor(["hunter-2-secret"])
 OUTBOX = "SELECT channel, state, tries FROM ops.outbox ORDER BY message_id"
-
-
-def settings_for(directory: Path, url: str | None = None, **changes: object) -> Settings:
-    slack: dict[str, object] = {"enable_slack_alerts": True, "slack_webhook_url": url} if url else {}
-    given = {"data_dir": directory, "log_file": directory / "jobctl.log"} | slack | changes
-    return Settings.model_validate(given)
 
 
 def mailing(box_url: str, **alerts: object) -> dict[str, Any]:
@@ -77,12 +70,6 @@ def deliver(settings: Settings, database: Database) -> None:
 
 def incidents(conn: psycopg.Connection) -> list[Any]:
     return conn.execute("SELECT cause, state, occurrences, notices FROM ops.incidents ORDER BY incident_id").fetchall()
-
-
-@pytest.fixture
-def receive() -> Generator[Callable[..., Receiver], None, None]:
-    with ExitStack() as stack:
-        yield lambda *behaviours: stack.enter_context(Receiver(*behaviours))
 
 
 @pytest.fixture
@@ -241,6 +228,47 @@ def test_what_a_complete_look_does_not_find_any_more_is_over(conn: psycopg.Conne
     assert incidents(conn) == [("queue-backlog/queue a%2Fb", "open", 2, 0)]
     look([])
     assert [row[1] for row in incidents(conn)] == ["resolved"]
+
+
+def test_more_incidents_than_a_batch_holds_open_stay_and_end_each_under_its_own_number(
+    conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """As the hourly look at many projects hands them over: new ones between known ones, and what is gone."""
+    settings = settings_for(tmp_path)
+    now = datetime.now(UTC)
+    number = 2 * store.BATCH + 1
+
+    def look(subjects: Sequence[int], at: datetime) -> None:
+        said = [of_project(each, at) for each in subjects]
+        with conn.transaction():
+            judging.judged(conn, settings, REDACTOR, said, looked_at=["sla-breach"])
+
+    look(range(0, number, 2), now)
+    look([*range(0, number, 4), *range(1, number, 2)], now + timedelta(hours=1))
+    rows = conn.execute(
+        "SELECT i.cause, i.title, i.state, i.occurrences, array_agg(DISTINCT a.subject),"
+        " array_agg(DISTINCT a.title), array_agg(e.event ORDER BY e.event_id)"
+        " FROM ops.incidents AS i JOIN ops.alerts AS a USING (incident_id) JOIN ops.incident_events AS e"
+        " USING (incident_id) GROUP BY i.incident_id"
+    ).fetchall()
+
+    assert sorted(rows) == sorted(
+        (
+            f"sla-breach/octo/{each}",
+            f"octo/{each} is late",
+            "resolved" if each % 4 == 2 else "open",
+            2 if each % 4 == 0 else 1,
+            [f"octo/{each}"],
+            [f"octo/{each} is late"],
+            ["opened", "resolved"] if each % 4 == 2 else ["opened"],
+        )
+        for each in range(number)
+    )
+
+
+def of_project(number: int, at: datetime) -> Verdict:
+    name = f"octo/{number}"
+    return Verdict("sla-breach", name, True, at, cause=f"sla-breach/{name}", title=f"{name} is late")
 
 
 @pytest.mark.parametrize("text", ["\x00", "\ud800", "x" * 9_000, "💥\U000e0041", "a/b%", "@here <!channel>"], ids=ascii)

@@ -30,7 +30,7 @@ from jobctl.errors import ConfigurationError
 from jobctl.github.address import api_at
 from jobctl.github.app import App, sign
 from jobctl.github.budget import Budget
-from jobctl.github.client import Client, Found, Page
+from jobctl.github.client import Client
 from jobctl.github.credentials import Credential, Keyring, Token
 from jobctl.github.etags import Kept
 from jobctl.github.failures import (
@@ -47,6 +47,7 @@ from jobctl.github.failures import (
     ServerTrouble,
 )
 from jobctl.github.pace import Pace
+from jobctl.github.page import Found, Page
 from jobctl.github.wire import Wire
 
 BEGIN = 1_790_000_000.0
@@ -465,7 +466,7 @@ def test_a_limit_that_is_told_while_a_request_waits_for_its_turn_holds_for_it(
         clock.sleep(seconds)
 
     asking = new(sleep=sleep)
-    asking.client._pace = Pace(burst=0, points_per_s=1.0)
+    asking.client._waiting._pace = Pace(burst=0, points_per_s=1.0)
     asking.get("/repos/octo/cat")
     assert clock.now() == BEGIN + 100
 

@@ -11,7 +11,7 @@ from jobctl.db.connection import Database
 from jobctl.errors import LockLost
 from jobctl.runtime import history
 from jobctl.runtime.guard import Grant, Guard, Holder, Standing, check_fence, lock_key, standing
-from jobctl.runtime.history import Identity
+from jobctl.runtime.identity import Identity
 
 
 @dataclass

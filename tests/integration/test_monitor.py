@@ -23,7 +23,7 @@ from jobctl.monitor.runs.glance import Glance
 from jobctl.monitor.runs.slo import Level, Tally
 from jobctl.runtime import history
 from jobctl.runtime.guard import Grant, Guard
-from jobctl.runtime.history import Identity
+from jobctl.runtime.identity import Identity
 from jobctl.schedule import pauses, registry
 from jobctl.schedule.plan import PLAN
 from jobctl.schedule.registry import Line

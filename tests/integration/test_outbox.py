@@ -10,8 +10,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Generator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from bench_webhook import (
     garbage,
     hang,
     refusing_url,
+    settings_for,
     trickle,
 )
 from jobctl import log
@@ -38,11 +38,6 @@ from jobctl.alerts import delivery, outbox
 from jobctl.db.connection import Database
 from jobctl.redact import Redactor
 from jobctl.settings import Settings
-
-
-def settings_for(directory: Path, url: str, **changes: object) -> Settings:
-    values: dict[str, object] = {"enable_slack_alerts": True, "slack_webhook_url": url}
-    return Settings.model_validate({"data_dir": directory, "log_file": directory / "jobctl.log"} | values | changes)
 
 
 def deliver(settings: Settings, database: Database) -> None:
@@ -74,12 +69,6 @@ def grow_older(conn: psycopg.Connection, by: str) -> None:
         "UPDATE ops.outbox SET updated_at = updated_at - %(by)s::interval, created_at = created_at - %(by)s::interval",
         {"by": by},
     )
-
-
-@pytest.fixture
-def receive() -> Generator[Callable[..., Receiver], None, None]:
-    with ExitStack() as stack:
-        yield lambda *behaviours: stack.enter_context(Receiver(*behaviours))
 
 
 @pytest.fixture

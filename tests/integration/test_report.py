@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from bench_ingest import identity
+from bench_guarded import identity
 from bench_metrics import Metrics, Repositories
 from bench_report import DAY, NOW, WEEK, keep_hour, keep_run
 from jobctl.db.connection import Database

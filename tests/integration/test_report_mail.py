@@ -4,8 +4,8 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing
+from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default
@@ -87,12 +87,6 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = make_certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
     return path
-
-
-@pytest.fixture
-def receive() -> Generator[Callable[..., Receiver], None, None]:
-    with ExitStack() as stack:
-        yield lambda *behaviours: stack.enter_context(Receiver(*behaviours))
 
 
 def by_smtp(directory: Path, url: str, **mail: object) -> Settings:
@@ -220,7 +214,7 @@ def test_a_server_that_closes_after_each_mail_gets_all_of_them(
         put(conn, settings, *(f"p{n}@example.org" for n in range(6)))
         server.expect(Fault("after-answer", "cut", times=99))
         assert send(settings, database).sent == 6
-        assert server.sessions == 6 and len(server.taken) == 6
+        assert server.connections == 6 and len(server.taken) == 6
 
 
 def test_three_cuts_in_a_row_end_a_pass_and_those_least_tried_come_first(

@@ -19,7 +19,7 @@ from jobctl.monitor.runs.log_lines import Excerpt
 from jobctl.monitor.runs.steps import steps_of
 from jobctl.queue.enqueue import Request, enqueue
 from jobctl.runtime import cancellations, history
-from jobctl.settings import load
+from jobctl.settings_reading.load import load
 
 
 def all_pages(conn: psycopg.Connection, asked: Asked, limit: int) -> list[list[Listed]]:

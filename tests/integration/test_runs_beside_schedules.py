@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import psycopg
 
-from jobctl.runtime.history import last_run, runs_of_slot
+from jobctl.runtime.runs_beside_schedule import last_run, runs_of_slot
 
 SLOT = datetime(2026, 1, 13, 2, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

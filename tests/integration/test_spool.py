@@ -15,7 +15,7 @@ import psycopg
 from bench_runs import SOURCE
 from jobctl import clock
 from jobctl.runtime import history, spool
-from jobctl.runtime.history import Identity
+from jobctl.runtime.identity import Identity
 from jobctl.runtime.outcome import COMPLETED, FAILED, ErrorReport, ScopeReport
 
 WRITER = """
@@ -24,7 +24,7 @@ from pathlib import Path
 from uuid import uuid4
 from jobctl import clock
 from jobctl.runtime import spool
-from jobctl.runtime.history import Identity
+from jobctl.runtime.identity import Identity
 from jobctl.runtime.outcome import COMPLETED, ScopeReport
 
 while True:

@@ -10,7 +10,7 @@ import pytest
 from bench_github import Asked, GitHub, Reply, json_reply, status_fault
 from bench_github_truth import Repo
 from bench_sync import Sync, counted, no_pause
-from jobctl.github.client import Client
+from jobctl.github.waiting import Waiting
 
 
 def test_more_reviews_and_comments_than_a_page_are_all_read(
@@ -70,7 +70,7 @@ def test_what_was_asked_for_in_the_minute_of_its_change_is_asked_for_once_more(
 def test_a_batch_that_is_too_much_is_asked_for_in_parts_and_one_that_is_refused_leaves_the_others(
     github: GitHub, sync: Sync, cat: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Client, "_pause", no_pause)
+    monkeypatch.setattr(Waiting, "pause", no_pause)
     for _ in range(60):
         github.truth.open_pull(cat)
     evil = cat.issues[17].node_id

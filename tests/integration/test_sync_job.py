@@ -11,8 +11,8 @@ import pytest
 from bench_github import Asked, GitHub, status_fault
 from bench_sync import Sync, counted, no_pause
 from jobctl.errors import Interrupted
-from jobctl.github.client import Client
 from jobctl.github.failures import CredentialsRefused, NoAnswer
+from jobctl.github.waiting import Waiting
 from jobctl.jobs.sync import doing, history, project
 from jobctl.jobs.sync.session import Session
 from jobctl.retry import Recoverable, retrying
@@ -89,7 +89,7 @@ def test_the_time_is_up_before_the_run_is_ended_and_the_next_one_begins_with_wha
 def test_credentials_end_the_run_and_so_does_a_github_that_answers_nobody(
     github: GitHub, sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Client, "_pause", no_pause)
+    monkeypatch.setattr(Waiting, "pause", no_pause)
     token, sync.token = sync.token, "ghp_wrong"
     assert isinstance(sync().error, CredentialsRefused)
     sync.token, sync.sync = token, {"projects_at_once": 1}

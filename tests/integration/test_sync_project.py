@@ -6,7 +6,7 @@ import pytest
 from bench_github import FAULTS, GitHub, status_fault
 from bench_github_truth import Repo
 from bench_sync import Sync, counted, no_pause
-from jobctl.github.client import Client
+from jobctl.github.waiting import Waiting
 from jobctl.projects import store
 
 
@@ -108,7 +108,7 @@ def test_a_bad_answer_is_a_typed_outcome_and_leaves_nothing_half_written(
     github: GitHub, sync: Sync, cat: Repo, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every third fault in turn, each step another third of them; the run after it finds the truth."""
-    monkeypatch.setattr(Client, "_pause", no_pause)
+    monkeypatch.setattr(Waiting, "pause", no_pause)
     something_of_everything(github, cat)
     allowed = {"BadAnswer", "NoAnswer", "ServerTrouble", "NotAccepted", None}
     faults = list({**FAULTS, "422": status_fault(422)}.items())

@@ -11,7 +11,7 @@ from bench_github import Asked, GitHub, Reply, error_reply, json_reply
 from bench_github_truth import Repo
 from bench_sync import Sync, counted, no_pause
 from jobctl.errors import Interrupted
-from jobctl.github.client import Client
+from jobctl.github.waiting import Waiting
 
 DONE_LONG_AGO = json.dumps({"done_at": "2026-01-01T00:00:00+00:00"})
 TOMBSTONES = "SELECT number, removal, moved_to FROM dev.issues WHERE removed_at IS NOT NULL ORDER BY number"
@@ -97,7 +97,7 @@ TROUBLES["the repository goes while an issue is asked for"] = _goes_with("/issue
 def test_only_what_github_says_of_the_issue_itself_removes_it(
     github: GitHub, sync: Sync, cat: Repo, conn: psycopg.Connection, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Client, "_pause", no_pause)
+    monkeypatch.setattr(Waiting, "pause", no_pause)
     fill(github, cat)
     sync()
     github.truth.delete_issue(cat, 2)

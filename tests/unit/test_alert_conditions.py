@@ -20,7 +20,8 @@ from jobctl.alerts.conditions.run_fact import RunFact
 from jobctl.alerts.conditions.runs import of_runs
 from jobctl.alerts.conditions.slots import of_missed_slot
 from jobctl.alerts.verdict import Verdict
-from jobctl.settings_alerts import CONDITIONS, AlertSettings, ConditionSettings, RuleSettings, read_alerts
+from jobctl.settings_alerts import AlertSettings, RuleSettings, read_alerts
+from jobctl.settings_conditions import CONDITIONS, ConditionSettings
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 DEFAULTS = AlertSettings().conditions

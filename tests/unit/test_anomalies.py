@@ -15,7 +15,8 @@ from jobctl.alerts import anomalies, causes, same_hour
 from jobctl.alerts.anomalies import DURATION, ERRORS, LEAST_SPREAD, Past
 from jobctl.alerts.conditions.run_fact import RunFact
 from jobctl.alerts.usual import median, usual
-from jobctl.settings_alerts import AlertSettings, ConditionSettings, read_alerts
+from jobctl.settings_alerts import AlertSettings, read_alerts
+from jobctl.settings_conditions import ConditionSettings
 
 PAGE: Final = "alerts.md"
 BERLIN: Final = ZoneInfo("Europe/Berlin")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jobctl import settings_sources
-from jobctl.settings import InvalidSettings, Loaded, load
+from jobctl.settings_reading.fault import InvalidSettings
+from jobctl.settings_reading.files import LARGEST_FILE
+from jobctl.settings_reading.load import Loaded, load
 
 SECRET = "c4n4ry-c4n4ry"
 MODES = [0o400, 0o600, 0o640, 0o604, 0o644, 0o660, 0o620, 0o602, 0o666, 0o700, 0o755, 0o777]
@@ -184,7 +185,7 @@ class TestUnreadable:
         assert "is not UTF-8" in the_fault(here, **{variable: "latin"})[0]
 
     def test_a_file_that_is_far_too_large(self, here: Path, variable: str) -> None:
-        write(here / "large", "#" * (settings_sources.LARGEST_FILE + 1))
+        write(here / "large", "#" * (LARGEST_FILE + 1))
         assert "larger than 1 MiB" in the_fault(here, **{variable: "large"})[0]
 
     def test_a_path_that_is_none(self, here: Path, variable: str) -> None:

@@ -8,7 +8,9 @@ import pytest
 from pydantic import SecretStr
 
 from jobctl.jobs.embedding_model import provider_of
-from jobctl.settings import InvalidSettings, Settings, load
+from jobctl.settings import Settings
+from jobctl.settings_reading.fault import InvalidSettings
+from jobctl.settings_reading.load import load
 
 HTTP = '[embeddings]\nprovider = "http"\nurl = "https://e.example/v1"\nmodel = "m"\n'
 
@@ -55,7 +57,7 @@ def test_wrong_table_is_told_in_an_operators_words(tmp_path: Path, toml: str, to
 
 def test_start_without_a_table_imports_nothing_of_it(tmp_path: Path) -> None:
     code = (
-        "import sys; from jobctl.settings import load; load(environ={'HOME': '/nonexistent'})\n"
+        "import sys; from jobctl.settings_reading.load import load; load(environ={'HOME': '/nonexistent'})\n"
         "assert not [m for m in sys.modules if 'embedding' in m]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)

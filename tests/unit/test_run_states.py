@@ -15,7 +15,8 @@ from jobctl.monitor.runs.facts import Missed, Ran
 from jobctl.monitor.runs.health import Told
 from jobctl.monitor.runs.slo import Level, Promise, Tallies, Tally
 from jobctl.schedule.expression import parse
-from jobctl.settings_alerts import AlertSettings, Severity, read_alerts
+from jobctl.settings_alerts import AlertSettings, read_alerts
+from jobctl.settings_conditions import Severity
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 

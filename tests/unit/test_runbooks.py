@@ -18,7 +18,7 @@ from jobctl.runtime import outcome
 from jobctl.schedule import verdicts
 from jobctl.schedule.plan import PLAN
 from jobctl.schedule.verdicts import HostFacts
-from jobctl.settings_alerts import CONDITIONS
+from jobctl.settings_conditions import CONDITIONS
 
 PROJECT = Path(__file__).parents[2]
 OPS = PROJECT / "ops"

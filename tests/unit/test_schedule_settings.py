@@ -7,7 +7,8 @@ import pytest
 from jobctl.errors import EXIT_CONFIGURATION, exit_code_of
 from jobctl.schedule.from_settings import planned_from, schedule_faults
 from jobctl.schedule.plan import PLAN
-from jobctl.settings import InvalidSettings, Loaded, load
+from jobctl.settings_reading.fault import InvalidSettings
+from jobctl.settings_reading.load import Loaded, load
 
 
 def loaded(tmp_path: Path, toml: str) -> Loaded:

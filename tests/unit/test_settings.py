@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from jobctl import settings as module
+import jobctl
 from jobctl.errors import EXIT_CONFIGURATION, exit_code_of
-from jobctl.settings import ENV_NAMES, SECRETS, InvalidSettings, Loaded, Settings, load, require_limits
+from jobctl.settings import ENV_NAMES, SECRETS, Settings
+from jobctl.settings_reading.fault import InvalidSettings
+from jobctl.settings_reading.limits import require_limits
+from jobctl.settings_reading.load import Loaded, load
 from jobctl.settings_schedules import ScheduleSettings
 
 SECRET = "c4n4ry-c4n4ry"
@@ -458,11 +461,11 @@ def test_every_field_of_type_secret_is_known_as_one() -> None:
 def test_settings_read_neither_cli_nor_warn_with_an_empty_environment() -> None:
     """As cron starts it: almost no environment. Nothing is printed, and no slow library is imported."""
     code = (
-        "import json, sys; from jobctl import settings; settings.load();"
+        "import json, sys; from jobctl.settings_reading.load import load; load();"
         "slow = ('typer', 'rich', 'psycopg', 'pydantic_settings', 'platformdirs', 'dotenv', 'tomllib');"
         "print(json.dumps([name for name in slow if name in sys.modules]))"
     )
-    path = os.pathsep.join([str(Path(module.__file__).parent.parent), *sys.path])
+    path = os.pathsep.join([str(Path(jobctl.__file__).parent.parent), *sys.path])
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], cwd="/", env={"PYTHONPATH": path}, capture_output=True, check=True
     )

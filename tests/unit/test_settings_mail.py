@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from jobctl.settings import InvalidSettings, load
 from jobctl.settings_mail import MailSettings, read_mail
+from jobctl.settings_reading.fault import InvalidSettings
+from jobctl.settings_reading.load import load
 
 
 def test_what_a_table_says_is_taken() -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from jobctl.redact import Redactor
-from jobctl.settings import InvalidSettings, Loaded, environment_for_commands, load
 from jobctl.settings_outside import masked, telling_parts
 from jobctl.settings_queue import QueueSettings
+from jobctl.settings_reading.environment import environment_for_commands
+from jobctl.settings_reading.fault import InvalidSettings
+from jobctl.settings_reading.load import Loaded, load
 
 HEADER, PART, TOKEN = "h34d3r-c4n4ry", "p4th-c4n4ry-p4th", "t0k3n-c4n4ry"
 TOML = f"""

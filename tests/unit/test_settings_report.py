@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jobctl.settings import InvalidSettings, load
+from jobctl.settings_reading.fault import InvalidSettings
+from jobctl.settings_reading.load import load
 from jobctl.settings_report import ReportSettings
 
 

@@ -14,7 +14,7 @@ from jobctl.alerts.conditions.run_fact import RunFact, told_of
 from jobctl.alerts.same_hour import WEEKDAYS, days_ago
 from jobctl.alerts.usual import Compared, Usual, compare, usual
 from jobctl.alerts.verdict import About, Verdict, between
-from jobctl.settings_alerts import ConditionSettings
+from jobctl.settings_conditions import ConditionSettings
 
 DURATION: Final = "anomaly-duration"
 ROWS: Final = "anomaly-rows"

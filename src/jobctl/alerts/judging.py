@@ -64,7 +64,8 @@ def _runs_ended(conn: psycopg.Connection, settings: Settings, redactor: Redactor
         verdicts += of_runs(runs, job, scope, settings.alert_settings.conditions, is_told=is_told)
         verdicts += _anomalies(conn, settings, job, scope, runs[0])
     settled = [cause for cause in causes.SHARED if causes.is_over_by(cause, job_completed=has_completed)]
-    _work_through(conn, settings, redactor, verdicts, settled=settled)
+    said = [stored(verdict, redactor) for verdict in verdicts]
+    _work_through(conn, settings, redactor, said, settled=settled)
 
 
 def _anomalies(conn: psycopg.Connection, settings: Settings, job: str, scope: str, last: RunFact) -> Sequence[Verdict]:
@@ -90,10 +91,7 @@ def judged(
 
     def work() -> None:
         said = [stored(verdict, redactor) for verdict in verdicts]
-        if looked_at:
-            firing = store.known_firing(store.open_incidents(conn))
-            said += gone(firing, said, looked_at, clock.utc_now())
-        _work_through(conn, settings, redactor, said)
+        _work_through(conn, settings, redactor, said, looked_at=looked_at)
 
     _safely(conn, work)
 
@@ -120,7 +118,9 @@ def _work_through(
     verdicts: Sequence[Verdict],
     *,
     settled: Collection[str] = (),
+    looked_at: Collection[str] = (),
 ) -> None:
+    """`verdicts` are as `stored` gives them."""
     if not any(verdict.is_firing for verdict in verdicts) and not store.is_any_open(conn):
         return
     store.lock(conn)
@@ -128,22 +128,26 @@ def _work_through(
     alerts = settings.alert_settings
     since = now - timedelta(seconds=alerts.flap_window_s)
     kept = store.open_incidents(conn)
+    if looked_at:
+        verdicts = [*verdicts, *gone(store.known_firing(kept), verdicts, looked_at, now)]
     numbers = {each.incident.cause: each.incident_id for each in kept}
     policy = policy_of(settings)
     if store.holds_demo(conn):  # what is open when it is gone, and true, is told then
         policy = policy._replace(can_tell=False)
+    recent = store.recent(conn, {each.cause for each in verdicts if each.is_firing}, since)
     changes = ledger.work_through(
         [each.incident for each in kept],
-        [stored(verdict, redactor) for verdict in verdicts],
+        verdicts,
         policy,
         now,
-        recent=lambda cause: store.recent(conn, cause, since),
+        recent=lambda cause: recent.get(cause, 0),
         settled=settled,
     )
-    for change in changes:
-        number = numbers[change.after.cause] if change.before is not None else None
-        incident_id = store.save(conn, number, change.after, before=change.before, about=change.about)
-        _tell(conn, settings, redactor, incident_id, change)
+    changed = [(numbers[each.after.cause] if each.before is not None else None, each) for each in changes]
+    events: list[store.NewEvent] = []
+    for incident_id, change in zip(store.save(conn, changed), changes, strict=True):
+        events += _told(conn, settings, redactor, incident_id, change)
+    store.add_events(conn, events)
 
 
 def stored(verdict: Verdict, redactor: Redactor) -> Verdict:
@@ -166,11 +170,15 @@ def stored(verdict: Verdict, redactor: Redactor) -> Verdict:
     )
 
 
-def _tell(conn: psycopg.Connection, settings: Settings, redactor: Redactor, incident_id: int, change: Change) -> None:
+def _told(
+    conn: psycopg.Connection, settings: Settings, redactor: Redactor, incident_id: int, change: Change
+) -> list[store.NewEvent]:
+    """What goes into the outbox is put there; gives what is to stand in the incident's history."""
+    events: list[store.NewEvent] = []
     if change.before is None and not change.told:
-        store.add_event(conn, incident_id, "opened", said=change.after.title)
+        events.append(store.NewEvent(incident_id, "opened", change.after.title))
     if not change.after.is_open and not any(notice == "resolved" for notice, _ in change.told):
-        store.add_event(conn, incident_id, "resolved", said=change.after.title)
+        events.append(store.NewEvent(incident_id, "resolved", change.after.title))
     for notice, incident in change.told:
         message = words.told(
             notice,
@@ -184,5 +192,6 @@ def _tell(conn: psycopg.Connection, settings: Settings, redactor: Redactor, inci
         for channel in channels:
             key = f"{channel}/incident/{incident_id}/{incident.notices}"
             outbox.put(conn, channel, key, message.as_payload(), change.about.run_id)
-        store.add_event(conn, incident_id, notice, said=message.title)
+        events.append(store.NewEvent(incident_id, notice, message.title))
         LOG.info("alert_kept", incident_id=incident_id, notice=notice, title=message.title, channels=list(channels))
+    return events

@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from jobctl.alerts import lifecycle
-from jobctl.alerts.lifecycle import Incident, Notice, Policy, Step
+from jobctl.alerts.lifecycle import Fingerprint, Incident, Notice, Policy, Step
 from jobctl.alerts.verdict import NOBODY, About, Verdict
 
 
@@ -41,33 +41,56 @@ def work_through(
     settled: Collection[str] = (),
 ) -> list[Change]:
     """`recent`: how many incidents of a cause were opened within the flap window. `settled`: causes seen to be gone."""
-    changes = [Change(incident, incident) for incident in known]
-    current = {change.after.cause: change for change in changes}
-    counted: set[tuple[str, UUID]] = set()
+    ledger = _Ledger(known, policy, now, recent)
     for verdict in verdicts:
-        if verdict.is_firing is None:
-            continue
         if verdict.is_firing:
-            change = current.get(verdict.cause)
-            if change is None:
-                step = lifecycle.fires(None, verdict, policy, now, recent=recent(verdict.cause))
-                change = current[verdict.cause] = Change(None, step.incident)
-                changes.append(change)
-            else:
-                run = (verdict.cause, verdict.about.run_id)
-                step = lifecycle.fires(change.after, verdict, policy, now, is_news=run not in counted)
-            if verdict.about.run_id is not None:
-                counted.add((verdict.cause, verdict.about.run_id))
-            change.about = verdict.about
-            change.takes(step)
-            continue
-        for cause, change in list(current.items()):
-            change.takes(lifecycle.is_over(change.after, verdict, policy, now))
-            if not change.after.is_open:
-                del current[cause]
-    for cause, change in list(current.items()):
-        if cause in settled:
-            change.takes(lifecycle.settle(change.after, now, policy, now))
-        if change.after.is_open:
-            change.takes(lifecycle.passes(change.after, policy, now))
-    return [change for change in changes if change.is_any]
+            ledger.fires(verdict)
+        elif verdict.is_firing is False:
+            ledger.is_over(verdict)
+    ledger.passes(settled)
+    return [change for change in ledger.changes if change.is_any]
+
+
+class _Ledger:
+    def __init__(self, known: Iterable[Incident], policy: Policy, now: datetime, recent: Callable[[str], int]) -> None:
+        self._policy = policy
+        self._now = now
+        self._recent = recent
+        self.changes = [Change(incident, incident) for incident in known]
+        self._open = {change.after.cause: change for change in self.changes}
+        self._causes_of: dict[Fingerprint, dict[str, None]] = {}  # in the order in which they came up
+        for change in self.changes:
+            for fingerprint in change.after.alerts:
+                self._causes_of.setdefault(fingerprint, {})[change.after.cause] = None
+        self._counted: set[tuple[str, UUID]] = set()
+
+    def fires(self, verdict: Verdict) -> None:
+        cause = verdict.cause
+        self._causes_of.setdefault((verdict.condition, verdict.subject), {})[cause] = None
+        change = self._open.get(cause)
+        if change is None:
+            step = lifecycle.fires(None, verdict, self._policy, self._now, recent=self._recent(cause))
+            change = self._open[cause] = Change(None, step.incident)
+            self.changes.append(change)
+        else:
+            is_news = (cause, verdict.about.run_id) not in self._counted
+            step = lifecycle.fires(change.after, verdict, self._policy, self._now, is_news=is_news)
+        if verdict.about.run_id is not None:
+            self._counted.add((cause, verdict.about.run_id))
+        change.about = verdict.about
+        change.takes(step)
+
+    def is_over(self, verdict: Verdict) -> None:
+        """Whatever incidents it is an alert of."""
+        for cause in self._causes_of.get((verdict.condition, verdict.subject), ()):
+            if (change := self._open.get(cause)) is not None:
+                change.takes(lifecycle.is_over(change.after, verdict, self._policy, self._now))
+                if not change.after.is_open:
+                    del self._open[cause]
+
+    def passes(self, settled: Collection[str]) -> None:
+        for cause, change in self._open.items():
+            if cause in settled:
+                change.takes(lifecycle.settle(change.after, self._now, self._policy, self._now))
+            if change.after.is_open:
+                change.takes(lifecycle.passes(change.after, self._policy, self._now))

@@ -29,7 +29,7 @@ from typing import Final, Literal, NamedTuple
 
 from jobctl.alerts import causes
 from jobctl.alerts.verdict import Facts, Verdict
-from jobctl.settings_alerts import Severity
+from jobctl.settings_conditions import Severity
 
 Notice = Literal["opened", "flapping", "again", "resolved"]
 Fingerprint = tuple[str, str]

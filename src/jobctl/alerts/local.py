@@ -158,10 +158,10 @@ def _bring(conn: psycopg.Connection, incident: Incident, is_open: set[str]) -> i
     row = conn.execute(IS_KNOWN, {"cause": incident.cause, "opened_at": incident.opened_at}).fetchone()
     if (row is not None and row[0]) or (incident.is_open and incident.cause in is_open):
         return 0  # brought in before, or another host's incident is this one, too
-    incident_id = store.save(conn, None, incident)
-    store.add_event(conn, incident_id, "opened", said=f"without the database: {incident.title}")
-    if not incident.is_open:
-        store.add_event(conn, incident_id, "resolved", said=f"without the database: {incident.title}")
+    (incident_id,) = store.save(conn, [(None, ledger.Change(None, incident))])
+    events = ("opened",) if incident.is_open else ("opened", "resolved")
+    said = f"without the database: {incident.title}"
+    store.add_events(conn, [store.NewEvent(incident_id, event, said) for event in events])
     return 1
 
 

@@ -4,18 +4,21 @@ Who changes incidents holds `lock` until commit. One lock for all: whatever fire
 and two runs that end at once and name each other's causes in another order cannot deadlock.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import class_row, dict_row, scalar_row
 from psycopg.types.json import Jsonb
 
+from jobctl.alerts.ledger import Change
 from jobctl.alerts.lifecycle import Alert, Fingerprint, Incident
-from jobctl.alerts.verdict import NOBODY, About
 
+BATCH = 500  # incidents a statement
 LOCK_KEY = 0x6A6F_6263_746C_0009  # "jobctl", 9
 
 LOCK = "SELECT pg_catalog.pg_advisory_xact_lock(%(key)s)"
@@ -102,13 +105,16 @@ def holds_demo(conn: psycopg.Connection) -> bool:
     return row is not None and row[0]
 
 
-RECENT = "SELECT count(*) FROM ops.incidents WHERE cause = %(cause)s AND opened_at > %(since)s"
+RECENT = """
+SELECT cause, count(*) FROM ops.incidents WHERE cause = ANY(%(causes)s) AND opened_at > %(since)s GROUP BY cause
+"""
 
 
-def recent(conn: psycopg.Connection, cause: str, since: datetime) -> int:
-    """How many incidents of this cause were opened since."""
-    row = conn.execute(RECENT, {"cause": cause, "since": since}).fetchone()
-    return row[0] if row else 0
+def recent(conn: psycopg.Connection, causes: Collection[str], since: datetime) -> dict[str, int]:
+    """How many incidents of each of these causes were opened since; one that had none is not named."""
+    if not causes:
+        return {}
+    return dict(conn.execute(RECENT, {"causes": sorted(causes), "since": since}).fetchall())
 
 
 INSERT = """
@@ -120,17 +126,24 @@ VALUES (%(cause)s, %(state)s, %(severity)s, %(title)s, %(facts)s, %(page)s, %(is
 RETURNING incident_id
 """
 UPDATE = """
-UPDATE ops.incidents SET state = %(state)s, severity = %(severity)s, title = %(title)s, facts = %(facts)s,
-    page = %(page)s, is_flapping = %(is_flapping)s, occurrences = %(occurrences)s, notices = %(notices)s,
-    opened_at = %(opened_at)s, last_seen_at = %(last_seen_at)s, told_at = %(told_at)s, acked_at = %(acked_at)s,
-    snoozed_until = %(snoozed_until)s, resolved_at = %(resolved_at)s
-WHERE incident_id = %(incident_id)s AND state = 'open'
+UPDATE ops.incidents AS i SET state = r.state, severity = r.severity, title = r.title, facts = r.facts, page = r.page,
+    is_flapping = r.is_flapping, occurrences = r.occurrences, notices = r.notices, opened_at = r.opened_at,
+    last_seen_at = r.last_seen_at, told_at = r.told_at, acked_at = r.acked_at, snoozed_until = r.snoozed_until,
+    resolved_at = r.resolved_at
+FROM jsonb_to_recordset(%(rows)s) AS r (incident_id bigint, state text, severity text, title text, facts jsonb,
+    page text, is_flapping boolean, occurrences bigint, notices integer, opened_at timestamptz,
+    last_seen_at timestamptz, told_at timestamptz, acked_at timestamptz, snoozed_until timestamptz,
+    resolved_at timestamptz)
+WHERE i.incident_id = r.incident_id AND i.state = 'open'
 """
-PUT_ALERT = """
+PUT_ALERTS = """
 INSERT INTO ops.alerts (incident_id, condition, subject, title, job, scope, run_id, host, occurrences, clears,
     first_seen_at, last_seen_at, cleared_at)
-VALUES (%(incident_id)s, %(condition)s, %(subject)s, %(title)s, %(job)s, %(scope)s, %(run_id)s, %(host)s,
-    %(occurrences)s, %(clears)s, %(first_seen_at)s, %(last_seen_at)s, %(cleared_at)s)
+SELECT incident_id, condition, subject, title, job, scope, run_id, host, occurrences, clears, first_seen_at,
+    last_seen_at, cleared_at
+FROM jsonb_to_recordset(%(rows)s) AS r (incident_id bigint, condition text, subject text, title text, job text,
+    scope text, run_id uuid, host text, occurrences bigint, clears integer, first_seen_at timestamptz,
+    last_seen_at timestamptz, cleared_at timestamptz)
 ON CONFLICT (incident_id, condition, subject) DO UPDATE
 SET title = excluded.title, occurrences = excluded.occurrences, clears = excluded.clears,
     first_seen_at = excluded.first_seen_at, last_seen_at = excluded.last_seen_at, cleared_at = excluded.cleared_at,
@@ -138,34 +151,59 @@ SET title = excluded.title, occurrences = excluded.occurrences, clears = exclude
 """
 
 
-def save(
-    conn: psycopg.Connection,
-    incident_id: int | None,
-    incident: Incident,
-    *,
-    before: Incident | None = None,
-    about: About = NOBODY,
-) -> int:
-    """Under `lock`: the incident, new or as it was `before`, and those of its alerts that are another now."""
-    parameters = {
-        **incident._asdict(),
+def save(conn: psycopg.Connection, changes: Sequence[tuple[int | None, Change]]) -> list[int]:
+    """Under `lock`: incidents with their numbers, which a new one has not, and those of their alerts that are another
+    now. Gives the numbers of all."""
+    numbers: list[int] = []
+    for start in range(0, len(changes), BATCH):
+        numbers += _save(conn, changes[start : start + BATCH])
+    return numbers
+
+
+def _save(conn: psycopg.Connection, changes: Sequence[tuple[int | None, Change]]) -> list[int]:
+    opened = iter(_inserted(conn, [each.after for number, each in changes if number is None]))
+    numbers = [next(opened) if number is None else number for number, _ in changes]
+    known = [{**_row(each.after), "incident_id": number} for number, each in changes if number is not None]
+    if known:
+        conn.execute(UPDATE, {"rows": _as_rows(known)})
+    alerts = [
+        {"incident_id": number, "condition": condition, "subject": subject, **alert._asdict(), **each.about._asdict()}
+        for number, (_, each) in zip(numbers, changes, strict=True)
+        for (condition, subject), alert in each.after.alerts.items()
+        if each.before is None or each.before.alerts.get((condition, subject)) != alert
+    ]
+    if alerts:
+        conn.execute(PUT_ALERTS, {"rows": _as_rows(alerts)})
+    return numbers
+
+
+def _inserted(conn: psycopg.Connection, incidents: Sequence[Incident]) -> list[int]:
+    """One by one, though sent together: a cause may open, end and open again within one look."""
+    numbers: list[int] = []
+    if incidents:
+        with conn.cursor(row_factory=scalar_row) as cursor:
+            rows = [{**row, "facts": Jsonb(row["facts"])} for row in map(_row, incidents)]
+            cursor.executemany(INSERT, rows, returning=True)
+            has_next: bool | None = True
+            while has_next:
+                numbers += cursor.fetchall()
+                has_next = cursor.nextset()
+    return numbers
+
+
+def _row(incident: Incident) -> dict[str, Any]:
+    row = incident._asdict()
+    del row["alerts"], row["realert_every"]
+    return {
+        **row,
         "state": "open" if incident.is_open else "resolved",
-        "facts": Jsonb([list(fact) for fact in incident.facts]),
+        "facts": [list(fact) for fact in incident.facts],
         "realert_every_s": round(incident.realert_every.total_seconds()),
-        "incident_id": incident_id,
     }
-    del parameters["alerts"], parameters["realert_every"]
-    if incident_id is None:
-        row = conn.execute(INSERT, parameters).fetchone()
-        assert row is not None
-        incident_id = int(row[0])
-    else:
-        conn.execute(UPDATE, parameters)
-    for (condition, subject), alert in incident.alerts.items():
-        if before is None or before.alerts.get((condition, subject)) != alert:
-            keys = {"incident_id": incident_id, "condition": condition, "subject": subject}
-            conn.execute(PUT_ALERT, {**keys, **alert._asdict(), **about._asdict()})
-    return incident_id
+
+
+def _as_rows(rows: Sequence[Mapping[str, Any]]) -> Jsonb:
+    return Jsonb(rows, dumps=partial(json.dumps, default=str))
 
 
 ADD_EVENT = """
@@ -174,8 +212,16 @@ VALUES (%(incident_id)s, %(event)s, %(said)s, %(who)s)
 """
 
 
-def add_event(conn: psycopg.Connection, incident_id: int, event: str, *, said: str = "", who: str = "") -> None:
-    conn.execute(ADD_EVENT, {"incident_id": incident_id, "event": event, "said": said, "who": who})
+class NewEvent(NamedTuple):
+    incident_id: int
+    event: str
+    said: str = ""
+    who: str = ""
+
+
+def add_events(conn: psycopg.Connection, events: Sequence[NewEvent]) -> None:
+    with conn.cursor() as cursor:
+        cursor.executemany(ADD_EVENT, [each._asdict() for each in events])
 
 
 # A row of any state, for people.
@@ -305,7 +351,7 @@ def acknowledge(conn: psycopg.Connection, incident_id: int, *, who: str, said: s
     lock(conn)
     if conn.execute(ACK, {"incident_id": incident_id, "who": who}).rowcount != 1:
         return False
-    add_event(conn, incident_id, "acknowledged", said=said, who=who)
+    add_events(conn, [NewEvent(incident_id, "acknowledged", said, who)])
     return True
 
 
@@ -320,7 +366,7 @@ def snooze(conn: psycopg.Connection, incident_id: int, until: datetime, *, who: 
     lock(conn)
     if conn.execute(SNOOZE, {"incident_id": incident_id, "until": until, "who": who}).rowcount != 1:
         return False
-    add_event(conn, incident_id, "snoozed", said=said, who=who)
+    add_events(conn, [NewEvent(incident_id, "snoozed", said, who)])
     return True
 
 

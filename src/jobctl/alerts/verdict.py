@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from jobctl.settings_alerts import Severity
+from jobctl.settings_conditions import Severity
 
 Facts = Sequence[tuple[str, str]]
 

@@ -107,7 +107,10 @@ def told(
 def neutral(text: str, longest: int) -> str:
     """One line of plain words: what a channel could obey is shown instead."""
     # Cut before the slow part, and again after it, since defused text is longer.
-    plain = "".join(_shown(character) for character in cut(text, 2 * longest)).translate(_INERT)
+    plain = cut(text, 2 * longest)
+    if not (plain.isascii() and plain.isprintable()):
+        plain = "".join(map(_shown, plain))
+    plain = plain.translate(_INERT)
     plain = (
         _LINK_SCHEME.sub(lambda match: match[0].replace(":", "[:]"), plain).replace("](", "] (").replace("=?", "= ?")
     )

@@ -66,7 +66,7 @@ def print_events(events: "Sequence[Event]") -> None:
 
 
 def conditions_as_json(alerts: "AlertSettings") -> list[dict[str, object]]:
-    from jobctl.settings_alerts import CONDITIONS
+    from jobctl.settings_conditions import CONDITIONS
 
     return [
         {

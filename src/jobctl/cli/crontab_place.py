@@ -196,7 +196,7 @@ class CrontabPlace:
 
     def _target(self) -> Target:
         """Raises ValueError for what no crontab can carry."""
-        from jobctl.settings import load
+        from jobctl.settings_reading.load import load
 
         loaded = load()
         log_file = self.settings.log_file

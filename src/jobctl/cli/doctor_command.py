@@ -69,8 +69,8 @@ def doctor(
 
 
 def _require_known(only: "Sequence[str]", subjects: "Sequence[str]") -> None:
+    from jobctl.did_you_mean import did_you_mean
     from jobctl.errors import UsageError
-    from jobctl.settings_sources import did_you_mean
 
     for each in only:
         if each not in subjects:

@@ -79,9 +79,9 @@ def exit_code_of(found: "Sequence[Finding]") -> int:
 
 
 def _chosen(only: "list[str]") -> "list[Any]":
+    from jobctl.did_you_mean import did_you_mean
     from jobctl.errors import UsageError
     from jobctl.monitor.quality.asking import CHECKS
-    from jobctl.settings_sources import did_you_mean
 
     names = [each.name for each in CHECKS]
     for name in only:

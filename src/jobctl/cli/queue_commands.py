@@ -152,9 +152,9 @@ def stats(
 
 
 def _check_states(given: "list[str] | tuple[str, ...]") -> None:
+    from jobctl.did_you_mean import did_you_mean
     from jobctl.errors import UsageError
     from jobctl.queue.listing import STATES
-    from jobctl.settings_sources import did_you_mean
 
     for name in given:
         if name not in STATES:

@@ -149,7 +149,7 @@ def _week(text: str | None, zone: str, now: Any) -> "Week":
 
 def _recipients(given: list[str]) -> tuple[str, ...]:
     from jobctl.errors import UsageError
-    from jobctl.settings import ADDRESS
+    from jobctl.settings_addresses import ADDRESS
 
     for address in given:
         if not ADDRESS.fullmatch(address):

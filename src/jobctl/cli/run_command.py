@@ -22,10 +22,11 @@ from jobctl.errors import UsageError
 from jobctl.redact import Redactor
 from jobctl.runtime.call import JobCall
 from jobctl.runtime.envelope import run_job
-from jobctl.runtime.history import Identity
+from jobctl.runtime.identity import Identity
 from jobctl.runtime.outcome import COMPLETED, Outcome, RunReport, ScopeReport
 from jobctl.runtime.run import Run
-from jobctl.settings import Settings, require_limits
+from jobctl.settings import Settings
+from jobctl.settings_reading.limits import require_limits
 from jobctl.version import __version__
 
 __all__ = [

@@ -12,7 +12,7 @@ from jobctl.cli.slot_commands import slot_json
 from jobctl.cli.times import on_the_clock
 
 if TYPE_CHECKING:
-    from jobctl.runtime.history import RunRow
+    from jobctl.runtime.runs_beside_schedule import RunRow
     from jobctl.schedule.explain import Explanation
     from jobctl.schedule.slots import Slot
     from jobctl.settings import Settings
@@ -53,7 +53,7 @@ class Told:
 
 def explain_lines(settings: "Settings", lines: Sequence[ScheduleLine], at: str) -> list[Told]:
     """Each line at the minute `at`, which the clocks of its zone may show twice: then each time."""
-    from jobctl.runtime import history
+    from jobctl.runtime.runs_beside_schedule import runs_of_slot
     from jobctl.schedule import slots
     from jobctl.schedule.explain import explain
 
@@ -72,7 +72,7 @@ def explain_lines(settings: "Settings", lines: Sequence[ScheduleLine], at: str) 
             minute = explanation.at
             scopes = scopes_in_history(line.job, line.scope)
             slot = slots.get(conn, line.job, line.scope, minute)
-            runs = history.runs_of_slot(conn, line.job, scopes, minute, before=explanation.after)
+            runs = runs_of_slot(conn, line.job, scopes, minute, before=explanation.after)
             told.append(Told(line, explanation, remarks, slot, tuple(runs), True))
     return told
 

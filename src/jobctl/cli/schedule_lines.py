@@ -105,7 +105,7 @@ def schedule_lines(settings: "Settings", commands: Collection[str]) -> list[Sche
 
 def of_job(lines: list[ScheduleLine], job: str, scope: str | None) -> list[ScheduleLine]:
     """Those of the job (and scope). Raises UsageError where there are none."""
-    from jobctl.settings_sources import did_you_mean
+    from jobctl.did_you_mean import did_you_mean
 
     known = sorted({line.job for line in lines})
     found = [line for line in lines if line.job == job]

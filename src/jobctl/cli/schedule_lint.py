@@ -151,7 +151,7 @@ def _limits() -> dict[str, int]:
     """Max runtimes of the settings; a crontab can be judged also where the settings are at fault."""
     from jobctl.cli.session import current_settings
     from jobctl.schedule.command_line import RUN
-    from jobctl.settings import DEFAULT_MAX_RUNTIME_S, OTHER_MAX_RUNTIME_S
+    from jobctl.settings_runtimes import DEFAULT_MAX_RUNTIME_S, OTHER_MAX_RUNTIME_S
 
     try:
         limits = current_settings().max_runtime_s

@@ -13,7 +13,7 @@ from jobctl.cli.schedule_lines import ScheduleLine, scopes_in_history, table_sta
 from jobctl.cli.session import database_if_reachable
 
 if TYPE_CHECKING:
-    from jobctl.runtime.history import RunRow
+    from jobctl.runtime.runs_beside_schedule import RunRow
     from jobctl.settings import Settings
 
 
@@ -59,13 +59,13 @@ class NextStart:
 
 def with_last_and_next(settings: "Settings", lines: Sequence[ScheduleLine], now: datetime) -> list[Row]:
     """Each line with its last run, as far as the database can be asked, and its next start."""
-    from jobctl.runtime import history
+    from jobctl.runtime.runs_beside_schedule import last_run
 
     database = database_if_reachable(settings)
     last: list[RunRow | None] = [None] * len(lines)
     if database is not None:
         with database.connect() as conn:
-            last = [history.last_run(conn, line.job, scopes_in_history(line.job, line.scope)) for line in lines]
+            last = [last_run(conn, line.job, scopes_in_history(line.job, line.scope)) for line in lines]
     return [
         Row(line, run, database is not None, line.expression.next_after(now, line.clock))
         for line, run in zip(lines, last, strict=True)

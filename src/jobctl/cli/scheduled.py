@@ -13,9 +13,10 @@ import psycopg
 
 from jobctl import log
 from jobctl.runtime.expected import Missed, Refusal
-from jobctl.runtime.history import Identity
+from jobctl.runtime.identity import Identity
 from jobctl.runtime.outcome import COMPLETED, SKIPPED, CatchUp, ScopeReport
-from jobctl.settings import InvalidSettings, Settings
+from jobctl.settings import Settings
+from jobctl.settings_reading.fault import InvalidSettings
 
 if TYPE_CHECKING:
     from jobctl.schedule.ledger import Start

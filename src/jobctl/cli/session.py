@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @cache
 def current_settings() -> "Settings":
-    from jobctl import settings
+    from jobctl.settings_reading.load import load
 
-    return settings.load().settings
+    return load().settings
 
 
 def redactor() -> "Redactor":

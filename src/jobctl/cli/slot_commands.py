@@ -137,9 +137,9 @@ def resume(job: JobArgument, scope: ScopeOption = "", as_json: JsonOption = Fals
 
 
 def _require_job(job: str) -> None:
+    from jobctl.did_you_mean import did_you_mean
     from jobctl.errors import UsageError
-    from jobctl.settings import DEFAULT_MAX_RUNTIME_S
-    from jobctl.settings_sources import did_you_mean
+    from jobctl.settings_runtimes import DEFAULT_MAX_RUNTIME_S
 
     known = (*DEFAULT_MAX_RUNTIME_S, "run")
     if job not in known:

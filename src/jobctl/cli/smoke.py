@@ -266,7 +266,7 @@ def _history_faults(report: Mapping[str, Any], variables: Mapping[str, str], *, 
 
 def _settings(variables: Mapping[str, str]) -> "Settings":
     """What the job finds; files of settings are looked for from its directory, too."""
-    from jobctl.settings import load
+    from jobctl.settings_reading.load import load
 
     os.chdir(variables["HOME"])
     return load(environ=variables).settings

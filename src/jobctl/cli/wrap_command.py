@@ -93,7 +93,7 @@ def run(
     Options stand before NAME. What it prints is kept: the end in the history, the whole in a file."""
     from jobctl.cli import run_command
     from jobctl.cli.session import current_settings, redactor
-    from jobctl.settings import environment_for_commands
+    from jobctl.settings_reading.environment import environment_for_commands
 
     words = _checked(name, command)
     settings = current_settings()

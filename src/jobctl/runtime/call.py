@@ -10,7 +10,7 @@ from jobctl.db.connection import Database
 from jobctl.db.sqlstate import explain
 from jobctl.redact import Redactor
 from jobctl.runtime.expected import Expectations
-from jobctl.runtime.history import Identity, Who
+from jobctl.runtime.identity import Identity, Who
 from jobctl.runtime.outcome import ErrorReport, Outcome, ScopeReport
 from jobctl.runtime.run import Run
 from jobctl.settings import Settings

@@ -26,12 +26,13 @@ import psycopg
 from jobctl import clock, log
 from jobctl.db.connection import Database
 from jobctl.errors import EXIT_FAILED, DatabaseUnavailable, JobctlError, UsageError
-from jobctl.runtime import history, host_lock, markers, pings
+from jobctl.runtime import events, history, host_lock, markers, pings
 from jobctl.runtime.call import JobCall
 from jobctl.runtime.closing import closed, finished, peak_memory_bytes, recorded, timed
 from jobctl.runtime.guard import Grant, Guard
 from jobctl.runtime.heartbeat import Heartbeat
-from jobctl.runtime.history import Abandoned, Who
+from jobctl.runtime.history import Abandoned
+from jobctl.runtime.identity import Who
 from jobctl.runtime.last_word import after_death
 from jobctl.runtime.outcome import (
     ABANDONED,
@@ -277,7 +278,7 @@ def _try_scope(
                     call.alert(control, _abandoned(dead), who=Who(dead.job, dead.run_id, dead.host))
             for dead in found:
                 LOG.warning("abandoned_run_found", dead_run_id=str(dead.run_id), dead_scope=dead.scope)
-                history.add_event(
+                events.add(
                     control, call.identity, scope, "warning", "abandoned_run_found",
                     {"run_id": str(dead.run_id), "job": dead.job, "scope": dead.scope, "host": dead.host}, **at,
                 )  # fmt: skip

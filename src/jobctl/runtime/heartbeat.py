@@ -19,7 +19,7 @@ from jobctl.errors import DatabaseUnavailable, JobctlError, LockLost
 from jobctl.runtime import cancellations, guard, history
 from jobctl.runtime.cancelling import Cancelling
 from jobctl.runtime.guard import Grant, Holder, Standing
-from jobctl.runtime.history import Identity
+from jobctl.runtime.identity import Identity
 from jobctl.runtime.outcome import INTERRUPTED, ScopeReport
 from jobctl.runtime.stop import Stop, shut
 

@@ -1,7 +1,7 @@
-"""Store of ops.job_history and ops.sync_events: what ran, for how long, and how it ended."""
+"""Store of ops.job_history: what runs, for how long, and how it ended. Questions to it stand elsewhere."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -11,36 +11,8 @@ from psycopg.types.json import Jsonb
 
 from jobctl.runtime import cancellations
 from jobctl.runtime.cancellations import Cancellation
+from jobctl.runtime.identity import Identity
 from jobctl.runtime.outcome import ScopeReport
-
-
-class Identity(NamedTuple):
-    """Who runs: the same in every row, log line and database session of a run."""
-
-    run_id: UUID
-    job: str
-    correlation_id: str
-    host: str
-    os_user: str
-    supervisor_pid: int
-    version: str
-    command: str
-    slot_at: datetime | None = None
-
-    @property
-    def session_name(self) -> str:
-        """What its database sessions are called; the run id stands first, since a successor looks for it there."""
-        if self.correlation_id == str(self.run_id):
-            return f"jobctl:{self.job}:{self.run_id}"
-        return f"jobctl:{self.job}:{str(self.run_id)[:13]}:{self.correlation_id[:20]}"
-
-
-class Who(NamedTuple):
-    """Whose run it was, where it is not the caller's own."""
-
-    job: str
-    run_id: UUID
-    host: str
 
 
 class Abandoned(NamedTuple):
@@ -52,20 +24,6 @@ class Abandoned(NamedTuple):
     host: str
     worker_pid: int | None
     heartbeat_at: datetime
-
-
-class RunRow(NamedTuple):
-    """What is told of a run beside its schedule."""
-
-    run_id: UUID
-    scope: str
-    status: str
-    exit_code: int | None
-    host: str
-    slot_at: datetime | None
-    started_at: datetime
-    finished_at: datetime | None
-    error_message: str | None
 
 
 INSERT_ROW = """
@@ -289,84 +247,6 @@ def regained(
         "guard_backend_pid": guard_backend_pid,
     }
     return conn.execute(REGAIN, parameters).rowcount == 1
-
-
-INSERT_EVENT = """
-INSERT INTO ops.sync_events (run_id, scope, job, level, event, fields)
-SELECT %(run_id)s, %(scope)s, %(job)s, %(level)s, %(event)s, %(fields)s
-WHERE EXISTS (SELECT FROM ops.locks WHERE lock_key = %(lock_key)s AND fence = %(fence)s)
-"""
-
-
-def add_event(
-    conn: psycopg.Connection,
-    identity: Identity,
-    scope: str,
-    level: str,
-    event: str,
-    fields: Mapping[str, object],
-    *,
-    lock_key: int,
-    fence: int,
-) -> None:
-    """Zero rows for a run that was deposed: its events are its log's affair."""
-    conn.execute(
-        INSERT_EVENT,
-        {
-            "run_id": identity.run_id,
-            "scope": scope,
-            "job": identity.job,
-            "level": level,
-            "event": event,
-            "fields": Jsonb(dict(fields)),
-            "lock_key": lock_key,
-            "fence": fence,
-        },
-    )
-
-
-PRUNE_EVENTS = """
-DELETE FROM ops.sync_events WHERE event_id IN (
-    SELECT event_id FROM ops.sync_events WHERE job = %(job)s AND at < clock_timestamp() - %(older_than)s
-    ORDER BY event_id LIMIT %(limit)s)
-"""
-
-
-def prune_events(conn: psycopg.Connection, job: str, *, older_than: timedelta, limit: int) -> int:
-    return conn.execute(PRUNE_EVENTS, {"job": job, "older_than": older_than, "limit": limit}).rowcount
-
-
-LAST_RUN = """
-SELECT run_id, scope, status, exit_code, host, slot_at, started_at, finished_at, error_message
-FROM ops.job_history
-WHERE job = %(job)s AND (cardinality(%(scopes)s::text[]) = 0 OR scope = ANY (%(scopes)s))
-ORDER BY started_at DESC, run_id LIMIT 1
-"""
-
-
-def last_run(conn: psycopg.Connection, job: str, scopes: Sequence[str]) -> RunRow | None:
-    """The latest run of the job in one of the scopes; without scopes in any."""
-    with conn.cursor(row_factory=class_row(RunRow)) as cursor:
-        return cursor.execute(LAST_RUN, {"job": job, "scopes": list(scopes)}).fetchone()
-
-
-# A run by hand has no slot; it is told of when it began before the next slot.
-RUNS_OF_SLOT = """
-SELECT run_id, scope, status, exit_code, host, slot_at, started_at, finished_at, error_message
-FROM ops.job_history
-WHERE job = %(job)s AND (cardinality(%(scopes)s::text[]) = 0 OR scope = ANY (%(scopes)s))
-  AND (slot_at = %(slot_at)s OR (slot_at IS NULL AND started_at >= %(slot_at)s AND started_at < %(before)s))
-ORDER BY started_at, scope LIMIT 20
-"""
-
-
-def runs_of_slot(
-    conn: psycopg.Connection, job: str, scopes: Sequence[str], slot_at: datetime, *, before: datetime
-) -> list[RunRow]:
-    """The runs that answered for a slot, and those that began in its time and answered for none."""
-    parameters = {"job": job, "scopes": list(scopes), "slot_at": slot_at, "before": before}
-    with conn.cursor(row_factory=class_row(RunRow)) as cursor:
-        return cursor.execute(RUNS_OF_SLOT, parameters).fetchall()
 
 
 def _identity(identity: Identity) -> dict[str, object]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jobctl import log
-from jobctl.runtime.history import Identity
+from jobctl.runtime.identity import Identity
 
 LOG = log.get_logger()
 

@@ -12,7 +12,7 @@ from jobctl.db.connection import Database
 from jobctl.runtime import checkpoints, guard
 from jobctl.runtime.checkpoints import Checkpoint
 from jobctl.runtime.guard import Grant
-from jobctl.runtime.history import Identity
+from jobctl.runtime.identity import Identity
 from jobctl.runtime.stop import Stop
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ import psycopg
 
 from jobctl import log
 from jobctl.runtime import history
-from jobctl.runtime.history import Identity, Who
+from jobctl.runtime.identity import Identity, Who
 from jobctl.runtime.outcome import FAILED, ErrorReport, ScopeReport
 
 LOG = log.get_logger()

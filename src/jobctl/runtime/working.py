@@ -7,7 +7,7 @@ import psycopg
 
 from jobctl import log
 from jobctl.db.connection import Database
-from jobctl.runtime import history
+from jobctl.runtime import events
 from jobctl.runtime.call import JobCall
 from jobctl.runtime.guard import Grant
 from jobctl.runtime.outcome import COMPLETED, ScopeReport
@@ -33,7 +33,7 @@ def do_the_work(
         say(event, **fields)
         if grant is not None and control is not None:
             with suppress(psycopg.Error):  # an event that cannot be kept is still in the log
-                history.add_event(
+                events.add(
                     control,
                     call.identity,
                     scope,

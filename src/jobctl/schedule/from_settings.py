@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from jobctl.schedule.expression import Expression, ExpressionError, parse
 from jobctl.schedule.plan import Change, JobSchedule, planned
-from jobctl.settings import InvalidSettings, Loaded, Settings
+from jobctl.settings import Settings
+from jobctl.settings_reading.fault import Fault, InvalidSettings
+from jobctl.settings_reading.load import Loaded
 from jobctl.settings_schedules import ScheduleSettings
-from jobctl.settings_sources import Fault
 
 
 def planned_from(settings: Settings) -> tuple[JobSchedule, ...]:

@@ -18,8 +18,7 @@ def of_branches(branches: Iterable[Freshness], settings: Settings, now: datetime
     verdicts: list[Verdict] = []
     for each in branches:
         judge = Judge(settings, f"branch {each.branch}", now)
-        found = judge.of("stale-branch")
-        factor = found.main_for(each.branch, "") if found is not None else 0
+        factor = judge.limit_of("stale-branch", each.branch)
         if not factor:
             continue
         limit = each.expected_s * factor

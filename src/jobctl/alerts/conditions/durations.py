@@ -16,8 +16,7 @@ def judge_durations(judge: Judge, runs: Sequence[RunFact], job: str, scope: str)
     took, subject = last.duration_ms / 1000, subject_of(job, scope)
     cause = causes.own("slow", job, scope)
     for condition in ("long-run", "slow-run"):
-        found = judge.of(condition)
-        limit = found.main_for(job, scope) if found is not None else 0
+        limit = judge.limit_of(condition, job, scope)
         if limit:
             title = f"{subject} took {span(took)}, longer than {span(limit)}"
             judge.say(condition, took > limit, title=title, facts=told_of(last), cause=cause)

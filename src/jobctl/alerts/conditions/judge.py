@@ -9,7 +9,7 @@ from datetime import datetime
 from jobctl.alerts import causes
 from jobctl.alerts.verdict import NOBODY, About, Facts, Verdict
 from jobctl.durations import format_duration
-from jobctl.settings_alerts import CONDITIONS, ConditionSettings
+from jobctl.settings_conditions import CONDITIONS, ConditionSettings
 
 Settings = Mapping[str, ConditionSettings]
 
@@ -28,6 +28,11 @@ class Judge:
         """Its thresholds; None where it is off."""
         found = self._settings.get(condition)
         return found if found is not None and found.enabled else None
+
+    def limit_of(self, condition: str, job: str, scope: str = "") -> float:
+        """Its main threshold for this job and scope; 0 where it is off, or not for this one."""
+        found = self.of(condition)
+        return found.main_for(job, scope) if found is not None else 0
 
     def say(
         self,

@@ -23,8 +23,7 @@ def of_mails(weeks: Iterable[Mails], settings: Settings, now: datetime) -> list[
     verdicts: list[Verdict] = []
     for each in weeks:
         judge = Judge(settings, f"report {each.week}", now, About("report"))
-        found = judge.of("report-mail")
-        limit = found.main_for("report", "") if found is not None else 0
+        limit = judge.limit_of("report-mail", "report")
         late = each.waiting if limit and each.waiting_s > limit else 0
         parts = [(each.unknown, "may have arrived or not"), (each.failed, "were refused"), (late, "wait")]
         said = ", ".join(f"{number:,} {words}" for number, words in parts if number)

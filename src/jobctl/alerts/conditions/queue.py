@@ -20,8 +20,7 @@ def of_backlogs(backlogs: Iterable[Backlog], settings: Settings, now: datetime) 
     verdicts: list[Verdict] = []
     for each in backlogs:
         judge = Judge(settings, f"queue {each.type}", now)
-        found = judge.of("queue-backlog")
-        limit = found.main_for(each.type, "") if found is not None else 0
+        limit = judge.limit_of("queue-backlog", each.type)
         if not limit:
             continue
         title = f"queue {each.type}: a task is due for {span(each.oldest_s)}, longer than {span(limit)}"

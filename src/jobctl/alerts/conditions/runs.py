@@ -87,8 +87,7 @@ def _went_well(judge: Judge, last: RunFact, job: str, scope: str, *, is_told: bo
 
 
 def _skips(judge: Judge, runs: Sequence[RunFact], job: str, scope: str) -> None:
-    found = judge.of("skips")
-    after = int(found.main_for(job, scope)) if found is not None else 0
+    after = int(judge.limit_of("skips", job, scope))
     if not after:
         return
     last = runs[0]

@@ -16,7 +16,7 @@ from jobctl.alerts.verdict import NOBODY, About, Verdict
 from jobctl.jobs.demo.plan import BRANCH, HOST, USER, Plan, Row
 from jobctl.jobs.demo.runs import LINES, Line
 from jobctl.jobs.demo.troubles import TROUBLES, Trouble
-from jobctl.settings_alerts import CONDITIONS
+from jobctl.settings_conditions import CONDITIONS
 
 OF_RUNS: Final = {"failed": "run-failed", "timeout": "max-runtime", "missed": "missed-slot"}
 COLUMNS: Final = {

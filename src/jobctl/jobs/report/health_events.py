@@ -14,7 +14,7 @@ import psycopg
 
 from jobctl import log
 from jobctl.jobs.report.health_changes import Change, Judged, change, in_order
-from jobctl.runtime import history
+from jobctl.runtime import events
 from jobctl.runtime.run import Run
 from jobctl.service_levels import bands
 from jobctl.service_levels.bands import Standing
@@ -69,7 +69,7 @@ def _change(each: Standing) -> Change | None:
 def _tell(conn: psycopg.Connection, run: Run, each: Change) -> None:
     """In this transaction, and not by the run's own connection as other events: with the band or not at all."""
     if run.grant is not None:
-        history.add_event(
+        events.add(
             conn,
             run.identity,
             run.scope,

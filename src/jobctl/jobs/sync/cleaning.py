@@ -8,7 +8,7 @@ import psycopg
 
 from jobctl.github import etag_store
 from jobctl.projects.objects import payloads
-from jobctl.runtime import history
+from jobctl.runtime import events
 from jobctl.runtime.run import Run
 from jobctl.settings_sync import SyncSettings
 
@@ -27,7 +27,7 @@ def clean(
 ) -> dict[str, int]:
     """How many rows of each. `used` are the ETags that were of use, by identity and URL; `archived` what the archive
     takes."""
-    events = timedelta(days=settings.events_days)
+    too_old = timedelta(days=settings.events_days)
     kept = timedelta(days=settings.payload_days)
     unused = timedelta(days=ETAG_DAYS)
 
@@ -36,7 +36,7 @@ def clean(
         return etag_store.prune(conn, unused_for=unused, limit=limit)
 
     def prune_events(limit: int) -> int:
-        return history.prune_events(conn, run.identity.job, older_than=events, limit=limit)
+        return events.prune(conn, run.identity.job, older_than=too_old, limit=limit)
 
     def prune_payloads(limit: int) -> int:
         return payloads.prune(conn, older_than=kept, limit=limit)

@@ -1,8 +1,8 @@
 """The first step of a project: is its repository there, is it the one that is meant, and what is it called now?"""
 
 from jobctl.github import etag_store
-from jobctl.github.client import Found, Page
 from jobctl.github.failures import BadAnswer, Gone
+from jobctl.github.page import Found, Page
 from jobctl.github.reading import Object, object_of
 from jobctl.jobs.sync.repository import facts_of
 from jobctl.jobs.sync.session import Session

@@ -12,8 +12,8 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from jobctl import clock
-from jobctl.github.client import Found
 from jobctl.github.failures import BadAnswer, Forbidden, Gone, NotAccepted
+from jobctl.github.page import Found
 from jobctl.github.reading import Object, objects_of
 from jobctl.jobs.sync.reading import CommitRead, commit_of, contributor_of, languages_of, release_of
 from jobctl.jobs.sync.session import Session, stamp

@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from jobctl.github import etag_store
-from jobctl.github.client import Found, Page
 from jobctl.github.etags import Kept
 from jobctl.github.failures import BadAnswer, Gone
+from jobctl.github.page import Found, Page
 from jobctl.jobs.sync.reading import IssuePage, issue_page
 from jobctl.jobs.sync.session import Made, Session, moment_of, stamp
 from jobctl.projects.objects import issues, labels, milestones, payloads

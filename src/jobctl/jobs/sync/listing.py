@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from jobctl.github import etag_store
-from jobctl.github.client import Found
 from jobctl.github.etags import Kept
 from jobctl.github.failures import BadAnswer, Gone
+from jobctl.github.page import Found
 from jobctl.github.reading import Object, objects_of
 from jobctl.jobs.sync.reading import label_of, milestone_of
 from jobctl.jobs.sync.session import Session

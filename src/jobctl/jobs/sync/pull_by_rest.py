@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from jobctl import clock
-from jobctl.github.client import Found, Page
 from jobctl.github.failures import BadAnswer, Gone
+from jobctl.github.page import Found, Page
 from jobctl.github.reading import (
     Object,
     flag,

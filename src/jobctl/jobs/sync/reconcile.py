@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, cast
 
-from jobctl.github.client import Found
 from jobctl.github.failures import BadAnswer, Forbidden, Gone, NotAccepted
+from jobctl.github.page import Found
 from jobctl.github.reading import Object, flag, inner, inner_or_none, moment, object_of, objects_of, text, whole
 from jobctl.jobs.sync import following
 from jobctl.jobs.sync import issues as sweeping

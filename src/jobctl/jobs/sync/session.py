@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import psycopg
 
 from jobctl.errors import JobctlError
-from jobctl.github.client import Client, GraphQL, Page
+from jobctl.github.client import Client
+from jobctl.github.page import GraphQL, Page
 from jobctl.jobs.sync.watching import Nobody, Watch
 from jobctl.projects.objects import cursors
 from jobctl.projects.objects.upsert import Written

@@ -20,6 +20,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from jobctl.did_you_mean import did_you_mean
 from jobctl.durations import format_duration
 from jobctl.jobs.work.contained import Ended, NotStarted, WardenLost, run_contained
 from jobctl.jobs.work.said import clean_object, end_of, object_in, redactor_of
@@ -28,9 +29,8 @@ from jobctl.jobs.wrapped.output import Output
 from jobctl.queue.handler import Context, NotRecoverable, Recoverable
 from jobctl.queue.task import Task
 from jobctl.redact import Redactor
-from jobctl.settings import environment_for_commands
 from jobctl.settings_outside import CommandSettings
-from jobctl.settings_sources import did_you_mean
+from jobctl.settings_reading.environment import environment_for_commands
 
 # Usage, data, no input, no user, no permission, configuration; not executable, not found (as shells say it).
 FINAL: Final = frozenset({64, 65, 66, 67, 77, 78, 126, 127})

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from jobctl import clock
+from jobctl.did_you_mean import did_you_mean
 from jobctl.jobs.work.said import beginning_of, clean_object, object_in, redactor_of
 from jobctl.jobs.wrapped.conditions import plain
 from jobctl.outbound.addresses import parse_network
@@ -28,7 +29,6 @@ from jobctl.queue.handler import Context, NotRecoverable, Recoverable
 from jobctl.queue.task import Task
 from jobctl.redact import Redactor
 from jobctl.settings_outside import EndpointSettings
-from jobctl.settings_sources import did_you_mean
 from jobctl.web_url import WebUrl, parse_url
 
 TRY_AGAIN: Final = frozenset({408, 425, 429})

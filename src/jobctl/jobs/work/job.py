@@ -17,6 +17,7 @@ from time import monotonic
 import psycopg
 
 from jobctl.db.sqlstate import is_conflict
+from jobctl.did_you_mean import did_you_mean
 from jobctl.errors import DatabaseUnavailable, JobctlError, UsageError
 from jobctl.jobs.work.handlers import Handlers, installed, unusable_notes
 from jobctl.jobs.work.preview import preview
@@ -26,7 +27,6 @@ from jobctl.redact import Redactor
 from jobctl.runtime.outcome import Outcome
 from jobctl.runtime.run import Run
 from jobctl.settings import Settings
-from jobctl.settings_sources import did_you_mean
 
 TRIES_TO_TELL = 5
 

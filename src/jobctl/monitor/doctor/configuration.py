@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from jobctl.monitor.doctor.finding import Finding, failed, ok, warning
 from jobctl.monitor.doctor.situation import Situation
-from jobctl.settings_sources import Fault
+from jobctl.settings_reading.fault import Fault
 
 LIMITS = ("lock_timeout_ms", "statement_timeout_ms", "idle_in_transaction_timeout_ms", "lease_s", "max_runtime_s")
 

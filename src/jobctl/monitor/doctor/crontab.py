@@ -18,7 +18,8 @@ from jobctl.schedule.host_facts import command_is_there
 from jobctl.schedule.installed import InstalledLine, cron_zone
 from jobctl.schedule.lint import lint
 from jobctl.schedule.plan import PLAN, JobSchedule
-from jobctl.settings import DEFAULT_MAX_RUNTIME_S, OTHER_MAX_RUNTIME_S, InvalidSettings
+from jobctl.settings_reading.fault import InvalidSettings
+from jobctl.settings_runtimes import DEFAULT_MAX_RUNTIME_S, OTHER_MAX_RUNTIME_S
 
 
 def check_installed(situation: Situation) -> Iterator[Finding]:

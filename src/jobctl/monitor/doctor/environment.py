@@ -16,7 +16,8 @@ from pydantic import SecretStr
 
 from jobctl.monitor.doctor.finding import Finding, NotAsked, failed, ok, warning
 from jobctl.monitor.doctor.situation import Situation
-from jobctl.settings import ENV_NAMES, SECRETS, Loaded
+from jobctl.settings import ENV_NAMES, SECRETS
+from jobctl.settings_reading.load import Loaded
 
 START_LIMIT_S = 6
 CHECK = "environment.settings"

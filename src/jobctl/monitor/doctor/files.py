@@ -11,7 +11,8 @@ from jobctl.monitor.doctor.disk import existing
 from jobctl.monitor.doctor.finding import Finding, failed, ok, skipped, warning
 from jobctl.monitor.doctor.path_walk import steps, where_it_ends
 from jobctl.monitor.doctor.situation import Situation
-from jobctl.settings import SECRETS, Loaded
+from jobctl.settings import SECRETS
+from jobctl.settings_reading.load import Loaded
 
 Kind = Literal["env", "config", "log", "data", "archive"]
 DIRECTORIES: tuple[Kind, ...] = ("data", "archive")

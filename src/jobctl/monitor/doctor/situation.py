@@ -14,8 +14,9 @@ from jobctl.monitor.doctor.finding import NotAsked
 from jobctl.monitor.doctor.link import Link
 from jobctl.schedule.finding import CommandShape
 from jobctl.schedule.installed import InstalledLine
-from jobctl.settings import InvalidSettings, Loaded, Settings, load
-from jobctl.settings_sources import Fault
+from jobctl.settings import Settings
+from jobctl.settings_reading.fault import Fault, InvalidSettings
+from jobctl.settings_reading.load import Loaded, load
 
 if TYPE_CHECKING:
     from jobctl.monitor.doctor.crontabs import CrontabFile

@@ -11,7 +11,7 @@ from jobctl.schedule.clock_changes import ClockChange, clock_changes
 from jobctl.schedule.expression import Expression
 from jobctl.schedule.fields import match_wall_clock
 from jobctl.schedule.installed import cron_zone
-from jobctl.settings import zone_of_shell
+from jobctl.settings_reading.environment import zone_of_shell
 
 AHEAD = timedelta(days=400)
 CHANGES_SHOWN = 2

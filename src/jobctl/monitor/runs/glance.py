@@ -20,7 +20,7 @@ from jobctl.monitor.runs.jobs_now import JobNow, jobs_of
 from jobctl.queue import backlog
 from jobctl.queue.backlog import Due
 from jobctl.schedule import pauses, registry
-from jobctl.settings_alerts import ConditionSettings
+from jobctl.settings_conditions import ConditionSettings
 
 
 class RunningNow(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 from jobctl.alerts.conditions.judge import subject_of
 from jobctl.alerts.lifecycle import Incident
 from jobctl.monitor.runs.facts import Missed, Unfinished
-from jobctl.settings_alerts import ConditionSettings, Severity
+from jobctl.settings_conditions import ConditionSettings, Severity
 
 Status = Literal["healthy", "warning", "critical"]
 RANK: Final[Mapping[str, int]] = {"healthy": 0, "warning": 1, "critical": 2}
