@@ -21,7 +21,7 @@ from jobctl import settings_tables as tables
 from jobctl import settings_values as values
 from jobctl.settings_runtimes import DEFAULT_MAX_RUNTIME_S, OTHER_MAX_RUNTIME_S, runtimes
 from jobctl.settings_schedules import ScheduleSettings, read_schedules
-from jobctl.settings_values import Share, WholeSeconds
+from jobctl.settings_values import Milliseconds, Share, WholeSeconds
 
 if TYPE_CHECKING:
     from jobctl.settings_alerts import AlertSettings
@@ -100,9 +100,9 @@ class Settings(BaseModel):
     textfile_dir: Path | None = None
     output_dir: Path | None = None
 
-    lock_timeout_ms: Annotated[int, Field(ge=1)] = 2_000
-    statement_timeout_ms: Annotated[int, Field(ge=1)] = 25_000
-    idle_in_transaction_timeout_ms: Annotated[int, Field(ge=1)] = 30_000
+    lock_timeout_ms: Milliseconds = 2_000
+    statement_timeout_ms: Milliseconds = 25_000
+    idle_in_transaction_timeout_ms: Milliseconds = 30_000
     heartbeat_s: Annotated[float, BeforeValidator(values.fraction_of_seconds), Field(gt=0, allow_inf_nan=False)] = 5.0
     lease_s: Annotated[WholeSeconds, Field(ge=1)] = 60
     soft_limit_share: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.8
@@ -117,7 +117,7 @@ class Settings(BaseModel):
     heartbeat_urls: Annotated[SecretStr | None, BeforeValidator(addresses.urls_by_job)] = None
     endpoint_tokens: Annotated[SecretStr | None, BeforeValidator(_endpoint_tokens)] = None
 
-    memory_limit_mb: Annotated[int, Field(ge=32)] = 120
+    memory_limit_mb: Annotated[int, Field(ge=32, le=1 << 24)] = 120
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 5_000
     degraded_reject_share: Share = 0.05
     max_withdraw_share: Share = 0.2

@@ -81,7 +81,7 @@ class AlertSettings(Table):
     flap_window_s: Seconds = 6 * 3_600.0  # an hourly job that fails every other time comes three times in it
     calm_s: Seconds = 3 * 3_600.0  # and is never calm for so long
     forget_after_s: Seconds = 14 * 86_400.0
-    keep_undelivered_s: Annotated[float, BeforeValidator(seconds), Field(ge=86_400, allow_inf_nan=False)] = 259_200.0
+    keep_undelivered_s: Annotated[Seconds, Field(ge=86_400)] = 259_200.0
     keep_history_s: Seconds = 365 * 86_400.0
     runbook_url: Annotated[str, BeforeValidator(_link)] | None = None
     stderr: bool = False

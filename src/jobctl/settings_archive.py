@@ -30,6 +30,7 @@ from jobctl.settings_table import Table, read_table
 Kind = Literal["events", "runs", "loads", "rejects", "incidents", "attempts", "payloads"]
 KINDS: Final[tuple[Kind, ...]] = ("events", "runs", "loads", "rejects", "incidents", "attempts", "payloads")
 BY_DEFAULT: Final[tuple[Kind, ...]] = KINDS[:-1]
+MOST_KEPT: Final = 1_000_000_000  # rows of one job: more than anybody has, and within what a server counts
 Days = Annotated[int, Field(ge=1, le=36_500)]
 
 
@@ -56,8 +57,8 @@ def _kinds(value: object) -> object:
 class ArchiveSettings(Table):
     directory: Annotated[Path | None, BeforeValidator(_directory)] = None
     takes: Annotated[tuple[Kind, ...], BeforeValidator(_kinds)] = BY_DEFAULT
-    keep_events: Annotated[int, Field(ge=100)] = 10_000
-    keep_runs: Annotated[int, Field(ge=10)] = 1_000
+    keep_events: Annotated[int, Field(ge=100, le=MOST_KEPT)] = 10_000
+    keep_runs: Annotated[int, Field(ge=10, le=MOST_KEPT)] = 1_000
     keep_slots_days: Days = 15
     loads_days: Days = 90
     rejects_days: Days = 90

@@ -18,7 +18,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, Field
 
 from jobctl.settings_table import Table, read_table
-from jobctl.settings_values import seconds
+from jobctl.settings_values import Seconds, seconds
 
 WayName = Literal["smtp", "resend", "sendgrid"]
 # What each way needs, in the order in which they are taken where none is named.
@@ -72,7 +72,7 @@ class MailSettings(Table):
     reply_to: Annotated[Text, BeforeValidator(_reply_to)] | None = None
     api_url: Annotated[Text, BeforeValidator(_api_url)] | None = None
     timeout_s: Annotated[float, BeforeValidator(seconds), Field(gt=0, le=600, allow_inf_nan=False)] = 30.0
-    keep_unsent_s: Annotated[float, BeforeValidator(seconds), Field(ge=3_600, allow_inf_nan=False)] = 3 * 86_400.0
+    keep_unsent_s: Annotated[Seconds, Field(ge=3_600)] = 3 * 86_400.0
     largest_mb: Annotated[int, Field(ge=1, le=24)] = 10
 
 

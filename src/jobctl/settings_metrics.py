@@ -32,9 +32,9 @@ from typing import Annotated, Any, Final, Literal, cast, get_args
 
 from pydantic import BeforeValidator, Field
 
-from jobctl.durations import parse_duration
+from jobctl.durations import LONGEST_S, parse_duration
 from jobctl.settings_table import Table, read_table
-from jobctl.settings_values import seconds
+from jobctl.settings_values import Seconds
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAYS: Final = re.compile(r"([a-z]{3})(?:-([a-z]{3}))?")
@@ -107,8 +107,8 @@ def _span(text: str) -> tuple[int, int]:
 
 
 Patterns = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=100)], ...], BeforeValidator(_patterns)]
-GoalSeconds = Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, BeforeValidator(_goal)]
-Days = Annotated[float, BeforeValidator(seconds), Field(ge=8 * 86_400, allow_inf_nan=False)]
+GoalSeconds = Annotated[Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)] | None, BeforeValidator(_goal)]
+Days = Annotated[Seconds, Field(ge=8 * 86_400)]
 Amount = Annotated[Decimal, Field(ge=0, le=1_000_000_000)]
 
 

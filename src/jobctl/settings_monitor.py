@@ -23,11 +23,11 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from jobctl.durations import format_duration
+from jobctl.durations import LONGEST_S, format_duration
 from jobctl.settings_table import Table, read_table
 from jobctl.settings_values import Seconds, seconds
 
-OrNone = Annotated[float, BeforeValidator(seconds), Field(ge=0, allow_inf_nan=False)]
+OrNone = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
 Window = Annotated[float, BeforeValidator(seconds), Field(ge=3_600, le=366 * 86_400, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]  # of 1 there is no budget to burn
 

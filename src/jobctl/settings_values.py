@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from jobctl.did_you_mean import did_you_mean
-from jobctl.durations import parse_duration
+from jobctl.durations import LONGEST_S, parse_duration
 
 
 def seconds(value: object) -> object:
@@ -76,6 +76,7 @@ def pairs(text: str) -> dict[str, str]:
     return {name: value for name, _, value in parts}
 
 
-WholeSeconds = Annotated[int, BeforeValidator(seconds)]
-Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0, allow_inf_nan=False)]
+WholeSeconds = Annotated[int, BeforeValidator(seconds), Field(le=LONGEST_S)]
+Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
+Milliseconds = Annotated[int, Field(ge=1, le=2**31 - 1)]  # as PostgreSQL counts its time limits
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

@@ -121,6 +121,26 @@ def test_a_file_that_was_passed_over_is_told(jobctl: Command, tmp_path: Path) ->
     assert "batch_size                      5000   [default]" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "said", "hint"),
+    [
+        (["runs", "list", "--limit", "many", "--json"], "Invalid value for '--limit'", "jobctl runs list --help"),
+        (["runs", "show", "--json"], "Missing argument 'RUN'", "jobctl runs show --help"),
+        (["sync", "--json", "--projekt", "x"], "No such option: --projekt", "jobctl sync --help"),
+        (["nonsense", "--json"], "No such command 'nonsense'", "jobctl --help"),
+    ],
+)
+def test_a_command_line_that_is_refused_is_an_object_too_where_one_was_asked_for(
+    jobctl: Command, words: list[str], said: str, hint: str
+) -> None:
+    done = jobctl(*words)
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["class"]) == (2, "UsageError")
+    assert said in error["message"] and error["hint"].endswith(hint)
+    plain = jobctl(*(word for word in words if word != "--json"))
+    assert (plain.returncode, plain.stdout, plain.stderr) == (2, "", done.stderr)
+
+
 @pytest.mark.parametrize("command", [[], ["show"], ["check"]])
 def test_help_is_given_with_an_example(jobctl: Command, command: list[str]) -> None:
     done = jobctl("config", *command, "--help")

@@ -1,5 +1,7 @@
 """Behind PgBouncer a run guards rightly or says that it cannot: never does it believe in a lock that is not there."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -84,3 +86,28 @@ def test_a_pooler_that_splits_transactions_is_refused(
             assert len(ended.stderr.splitlines()) == 1
     assert base.one("SELECT count(*) FROM core.items") == 0
     ledger(f"PgBouncer in statement mode: {rounds} of {rounds} times refused with exit 78")
+
+
+LOOKS = (
+    *("status", "stats", "slo", "events", "runs list", "insights", "quality", "export prometheus", "alerts list"),
+    *("archive list", "report outbox", "report --preview", "queue stats", "slots", "project list"),
+)
+
+
+@pytest.mark.slow
+def test_what_only_looks_and_what_archives_and_mails_does_so_behind_a_pooler(base: Base, runner: Runner) -> None:
+    Source([base.conn], count=20).create()
+    with pooled(base.dsn, "transaction") as url:
+        for words in ("metrics", "report", "archive run", *LOOKS):
+            environment = runner.environment() | {"DATABASE_URL": url}
+            command = [sys.executable, "-m", "jobctl", *words.split()]
+            done = subprocess.run(
+                command,
+                env=environment,
+                cwd=runner.directory,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+            )
+            assert done.returncode in (0, 1) and b"PostgreSQL" not in done.stderr, (words, done.stderr)
+            assert done.returncode == 0 or words in ("status", "quality"), (words, done.stderr)  # that is their verdict

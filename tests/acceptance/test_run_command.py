@@ -54,6 +54,15 @@ def test_the_exit_code_is_passed_on_and_the_run_is_failed(
     assert row(base)[1:4] == ("failed", exit_code, "CommandFailed")
 
 
+def test_a_word_of_a_command_may_be_no_text(wrapper: Wrapper, base: Base) -> None:
+    """The name of a file is bytes."""
+    ended = wrapper.run("x", "--", "sh", "-c", 'printf %s "$1" | wc -c', "sh", os.fsdecode(b"caf\xe9"))
+    assert ended.exit_code == 0, ended.said
+    assert row(base)[-1].strip() == "4"
+    command = base.conn.execute("SELECT command FROM ops.job_history").fetchone()
+    assert command is not None and command[0].endswith(r"'caf\xe9'")
+
+
 def test_a_command_that_cannot_be_started_says_why(wrapper: Wrapper) -> None:
     missing = wrapper.run("x", "--", "/nonexistent/program")
     assert missing.exit_code == 127 and b"was not found" in missing.stderr

@@ -101,6 +101,16 @@ def test_killed_frozen_skipped_missed_degraded_and_running_runs_are_told_apart_a
     assert steady.is_alive
 
 
+def test_names_that_a_terminal_would_obey_are_shown_on_the_screen(base: Base, runner: Runner) -> None:
+    now = datetime.now(UTC)
+    for scope in ("a", "b"):
+        make_run(base.conn, now - timedelta(minutes=1), job="\x1b[31mjob", scope=f"\x9b1m{scope}")
+    base.conn.execute("INSERT INTO queue.tasks (type, payload) VALUES (%s, '{}')", ("\x1b[31mtype",))
+    for words in (("status",), ("status", "--all"), ("stats",), ("runs", "list")):
+        said = asked(runner, *words).stdout.decode()
+        assert r"\x1b[31m" in said and all(letter.isprintable() or letter == "\n" for letter in said), words
+
+
 def test_while_the_database_is_away_it_says_so_and_tells_what_this_host_knows(runner: Runner) -> None:
     runner.job = "run"
     assert runner.run("backup", *SLEEP, url=DOWN).exit_code == 75
@@ -149,6 +159,8 @@ def test_figures_promises_and_events_for_a_person_and_a_program(base: Base, runn
         (("stats", "--by", "colour"), b"one of job, type, day"),
         (("events", "--level", "loud"), b"one of debug, info, warning, error"),
         (("events", "--run", "77"), b"there is no run '77'"),
+        (("events", "--since", "0001-01-01T00:00:00+14:00"), b"is no time of ours"),
+        (("events", "--job", os.fsdecode(b"\xff")), b"is no text"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_way_out(runner: Runner, words: tuple[str, ...], said: bytes) -> None:

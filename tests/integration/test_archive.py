@@ -1,6 +1,8 @@
 """Rows that leave the database are in a whole file first, come back as they were, and keep nobody waiting."""
 
+import errno
 import json
+import os
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -11,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from bench_archive import SMALL, Archiver, add_run, as_text, seed
+from bench_archive import SEED, SMALL, Archiver, add_run, as_text, seed
 from bench_retry import DAY, Queue, RetryFailed
 from jobctl.archives import checking, files, store
 from jobctl.archives.failures import ArchiveError
@@ -497,6 +499,42 @@ def test_a_directory_that_cannot_be_written_to_ends_it_and_nothing_is_deleted(ar
     assert archiver.table_rows() == before and not archiver.archives()
     archiver.directory.unlink()
     assert archiver().counts["archived_events"] == 150
+
+
+def test_a_file_of_another_database_in_the_same_directory_is_left_as_it_is(archiver: Archiver) -> None:
+    archiver.settings = {"takes": ["events"], "keep_events": 100}
+    events = SEED[0].encode()
+    archiver.conn.execute(events, {"events": 250})
+    archiver()
+    others = {path.name: path.read_bytes() for path in archiver.directory.iterdir()}
+    archiver.conn.execute("TRUNCATE ops.archives, ops.sync_events RESTART IDENTITY")  # as another database begins
+    archiver.conn.execute(events, {"events": 250})
+    with pytest.raises(ArchiveError, match="lies there already"):
+        archiver()
+    assert {path.name: path.read_bytes() for path in archiver.directory.iterdir()} == others
+    assert sum(archiver.table_rows().values()) == 250
+    assert archiver().counts["archived_events"] == 150  # by its next number, which the other does not have
+
+
+def test_what_another_user_left_unfinished_is_told_and_the_run_goes_on(
+    archiver: Archiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed(archiver.conn, runs=0)
+    with archiver.run(job="archive") as other:
+        assert other.grant is not None
+        holder = store.Holder(other.run_id, other.grant.lock_key, other.grant.fence)
+        store.begin(archiver.conn, "ops.sync_events", holder, host=other.identity.host, directory=Path("/theirs"))
+
+    remove = files.remove
+
+    def refuses(directory: Path, archive_id: int, file: str | None) -> None:
+        if directory == Path("/theirs"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        remove(directory, archive_id, file)
+
+    monkeypatch.setattr(files, "remove", refuses)
+    done = archiver()
+    assert done.counts["archived_events"] == 150 and "/theirs: Permission denied" in done.notes[0]
 
 
 def test_a_deposed_run_deletes_nothing_more(archiver: Archiver, monkeypatch: pytest.MonkeyPatch) -> None:

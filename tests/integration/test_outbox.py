@@ -240,6 +240,17 @@ def test_a_refusal_for_good_fails_that_message_and_not_the_next(
     assert reason(conn) == f"HTTP {status}: no_service"
 
 
+def test_whatever_a_channel_says_is_kept_as_plain_words(
+    conn: psycopg.Connection, database: Database, tmp_path: Path, receive: Callable[..., Receiver]
+) -> None:
+    receiver = receive(answer(400, "no\0ser\x1b[31mvice\x9b"), answer(200))
+    put(conn, "a", "b")
+    deliver(settings_for(tmp_path, receiver.url), database)
+    deliver(settings_for(tmp_path, receiver.url), database)
+    assert rows(conn) == [("failed", 1), ("sent", 1)]
+    assert reason(conn) == "HTTP 400: no ser [31mvice"
+
+
 @pytest.mark.parametrize(
     "behave", [hang, cut, trickle, garbage, answer(504)], ids=["hang", "cut", "trickle", "garbage", "504"]
 )

@@ -233,6 +233,12 @@ def test_a_look_reads_and_shows_and_draws_only_what_is_asked_for(database: Datab
     assert outcome.evidence is not None and set(outcome.evidence) == {"report"}
 
 
+def test_behind_a_pooler_it_reads_one_snapshot_too(database: Database, conn: psycopg.Connection) -> None:
+    """There the limits are set by the first statement of a transaction."""
+    outcome = run_job(replace(database, pooled=True), conn, is_look=True)
+    assert outcome.evidence is not None and set(outcome.evidence) == {"report"}
+
+
 def test_a_dry_run_makes_the_whole_letter_and_tells_its_sizes(database: Database, conn: psycopg.Connection) -> None:
     keep_hour(conn, WEEK.end - HOUR)
     outcome = run_job(database, conn, recipients=("ann@example.org",))

@@ -179,6 +179,33 @@ def test_a_refusal_for_now_is_tried_again_in_the_run_and_one_for_good_is_not(
         assert states(conn)["cid@example.org"] == "failed"
 
 
+class OddServer(SmtpServer):
+    """Says at one point what no text of PostgreSQL's can hold, and a terminal would obey."""
+
+    def __init__(self, point: str, said: str) -> None:
+        super().__init__()
+        self._odd = point, said
+
+    def at(self, point: str) -> str | None:
+        return self._odd[1] if point == self._odd[0] else super().at(point)
+
+
+@pytest.mark.parametrize(
+    ("point", "said", "state"),
+    [("rcpt", "550 no\0\x1b[31m", "failed"), ("mail", "451 no\0w\x9b", "new"), ("after-dot", "250 yes\0", "sent")],
+)
+def test_whatever_a_server_says_is_kept_as_plain_words(
+    conn: psycopg.Connection, database: Database, tmp_path: Path, point: str, said: str, state: str
+) -> None:
+    with OddServer(point, said) as server:
+        settings = by_smtp(tmp_path, server.url)
+        put(conn, settings, "ann@example.org", "bob@example.org")
+        send(settings, database)
+    rows = conn.execute("SELECT state, error_message FROM ops.report_mails ORDER BY mail_id").fetchall()
+    assert [row[0] for row in rows] == [state, state]
+    assert rows[0][1].startswith(said[:3]) and rows[0][1].isprintable()
+
+
 def test_a_server_that_closes_after_each_mail_gets_all_of_them(
     conn: psycopg.Connection, database: Database, tmp_path: Path
 ) -> None:

@@ -95,7 +95,9 @@ def _send(sender: _Sender, message: Message, deadline: Deadline) -> End | None:
             return None
         told = Told.of(message.payload)
         answer = channels.send(message.channel, sender.settings, told, message.dedupe_key, deadline)
-        reason = sender.redactor.text(answer.reason, limit=300)
+        # A server may say anything, NUL included, which the database does not keep.
+        said = "".join(letter if letter.isprintable() else " " for letter in answer.reason)
+        reason = sender.redactor.text(" ".join(said.split()), limit=300)
         state = outbox.settle(sender.conn, message, STATE_AFTER[answer.end], reason, keep_s=keep_s)
     fields = {"message_id": message.message_id, "channel": message.channel, "tries": message.tries, "reason": reason}
     if state == "sent":

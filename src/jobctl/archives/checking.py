@@ -56,7 +56,7 @@ def _check_same(found: Manifest, archive: Archive, path: Path) -> None:
 def _row(line: str, names: list[str], path: Path, nth: int) -> Mapping[str, Any]:
     try:
         row: Any = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ArchiveError(f"{path}, line {nth:,} is no JSON") from None
     if not isinstance(row, dict) or [*row] != names:
         raise ArchiveError(f"{path}, line {nth:,} has not the columns that its manifest names")

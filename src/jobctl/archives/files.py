@@ -25,6 +25,7 @@ ENDING: Final = ".ndjson.gz"
 LEVEL: Final = 6
 READ_AT_ONCE: Final = 1 << 20
 LONGEST_MANIFEST: Final = 1 << 20
+LONGEST_LINE: Final = 1 << 27  # a file of a few kilobytes may be unpacked to one line without end
 
 
 class Written(NamedTuple):
@@ -114,6 +115,17 @@ def make_directory(directory: Path) -> None:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
 
 
+def require_free(path: Path) -> None:
+    """Raises ArchiveError where a file of this name lies already: another database's numbers and days may be the same,
+    and its file is the only copy of its rows."""
+    for each in (path, manifest_path(path)):
+        if os.path.lexists(each):
+            raise ArchiveError(
+                f"{each} lies there already, and is no file of this database",
+                hint="give each database a directory of its own: directory in [archive]; nothing was deleted",
+            )
+
+
 def publish(draft: Path, path: Path, told_of: Manifest) -> None:
     """Under its name, with the manifest; both on the disk when this returns."""
     beside = manifest_path(path)
@@ -182,7 +194,9 @@ def lines(path: Path) -> Iterator[str]:
     read = 0
     try:
         with gzip.open(path, "rb") as stream:
-            for line in stream:
+            while line := stream.readline(LONGEST_LINE):
+                if len(line) == LONGEST_LINE:
+                    raise ArchiveError(f"{path}, line {read + 1:,} is longer than any row")
                 if not line.endswith(b"\n"):
                     raise EOFError
                 read += 1
@@ -195,7 +209,8 @@ def lines(path: Path) -> Iterator[str]:
 
 
 def _create(path: Path) -> int:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    """Raises OSError for whatever is there already: it is somebody else's, and a pipe would be waited for for ever."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     os.fchmod(descriptor, 0o600)
     return descriptor
 

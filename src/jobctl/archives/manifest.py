@@ -37,7 +37,7 @@ def read(text: str) -> Manifest:
     """Raises ValueError that says what is wrong with it."""
     try:
         content: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("it is no JSON") from None
     if not isinstance(content, dict):
         raise ValueError("it is no object")  # noqa: TRY004 - what is wrong is a value
@@ -64,7 +64,7 @@ def read(text: str) -> Manifest:
             host=_text(given["host"]),
             written_at=_text(given["written_at"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"it lacks something or has something wrong in it: {error}") from None
 
 

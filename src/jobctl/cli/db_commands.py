@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from jobctl.cli.options import JsonOption
-from jobctl.cli.render import note, print_json, print_table, print_text
+from jobctl.cli.render import note, print_as_it_is, print_json, print_table, print_text
 from jobctl.cli.session import current_settings, open_database
 from jobctl.errors import ConfigurationError, DatabaseUnavailable, UsageError
 
@@ -104,7 +104,7 @@ def url(
     if json:
         print_json({"url": address})
     else:
-        print_text(address)
+        print_as_it_is(address)
 
 
 @app.command(
@@ -151,7 +151,7 @@ def grants(
     if json:
         print_json({"owner": owner, "worker": worker, "reader": reader, "sql": text})
     else:
-        print_text(text.rstrip("\n"))
+        print_as_it_is(text.rstrip("\n"))
 
 
 def _dsn(settings: "Settings") -> str:

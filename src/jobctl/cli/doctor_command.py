@@ -7,7 +7,7 @@ import typer
 
 from jobctl.cli import completion
 from jobctl.cli.options import JsonOption, VerboseOption
-from jobctl.cli.render import note, print_json, print_text, styled
+from jobctl.cli.render import note, print_as_it_is, print_json, print_text, printable, styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +95,7 @@ def _print_list(found: "Sequence[Finding]", *, shows_all: bool) -> None:
         asked = [each for each in every if each.status != "skipped"]
         status = status_of(every) if asked else "skipped"
         fine = sum(each.status == "ok" for each in every)
-        print_text(f"{_mark(status)}  {styled(f'{subject:<12}', 'bold')}  {fine} of {len(every)} in order")
+        print_as_it_is(f"{_mark(status)}  {styled(f'{subject:<12}', 'bold')}  {fine} of {len(every)} in order")
         for each in every:
             if shows_all or each.status in ("warning", "failed"):
                 _print_finding(each)
@@ -103,7 +103,7 @@ def _print_list(found: "Sequence[Finding]", *, shows_all: bool) -> None:
 
 
 def _print_finding(each: "Finding") -> None:
-    print_text(f"    {_mark(each.status)}  {each.check}: {each.what}")
+    print_as_it_is(f"    {_mark(each.status)}  {printable(f'{each.check}: {each.what}')}")
     if each.why:
         print_text(f"             why:  {each.why}")
     if each.mend:

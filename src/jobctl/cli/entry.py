@@ -5,13 +5,17 @@ import re
 import sys
 
 from jobctl.cli.root import root_app
-from jobctl.errors import EXIT_FAILED, JobctlError, exit_code_of
+from jobctl.errors import EXIT_FAILED, JobctlError, UsageError, exit_code_of
 
 
 def run() -> None:
     """Run the command line and exit with the code that tells cron what became of the work."""
     try:
         root_app(_first_word())()
+    except SystemExit as ending:
+        if "--json" in _own_words():
+            _tell_refusal(ending.__context__)
+        raise
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except JobctlError as error:
@@ -35,6 +39,14 @@ def _own_words() -> list[str]:
     return sys.argv[: sys.argv.index("--")] if "--" in sys.argv else sys.argv
 
 
+def _tell_refusal(error: BaseException | None) -> None:
+    """What typer has against the command line, and has said on stderr, as the one object of stdout."""
+    said = getattr(error, "format_message", None)
+    if callable(said):
+        path = getattr(getattr(error, "ctx", None), "command_path", "jobctl")
+        _tell(UsageError(str(said()), hint=f"{path} --help"))
+
+
 def _tell(error: Exception) -> int:
     """Print the error as the command line asked for, with its secrets taken out, and give its exit code."""
     from jobctl.cli import render, session
@@ -48,5 +60,7 @@ def _tell(error: Exception) -> int:
 
         if isinstance(error, psycopg.Error):
             error = explain(error)
+    if isinstance(error, UnicodeEncodeError) and error.object in _own_words():
+        error = UsageError(f"{error.object!r} is no text", hint="write it in UTF-8")
     render.print_error(error, as_json="--json" in _own_words(), redact=session.redactor().text)
     return exit_code_of(error)

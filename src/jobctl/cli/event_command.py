@@ -90,7 +90,7 @@ def _print(shown: "list[Event]", zone: str) -> None:
 
     from rich.text import Text
 
-    from jobctl.cli.render import print_made, print_text, printable
+    from jobctl.cli.render import on_screen, print_text, printable
     from jobctl.cli.runs_views import name_of
     from jobctl.cli.status_views import table
 
@@ -108,7 +108,8 @@ def _print(shown: "list[Event]", zone: str) -> None:
             Text(printable(each.event)),
             Text(printable(_fields(each))),
         )
-    print_made(made)
+    with on_screen() as console:
+        console.print(made)
 
 
 def _fields(event: "Event") -> str:

@@ -43,7 +43,7 @@ def prometheus(
     """Print all metrics as of one moment, or replace a file of node exporter's textfile collector.
 
     Reads only. What the role may not read is left out and told by jobctl_export_section_seen."""
-    from jobctl.cli.render import note, print_json, print_text
+    from jobctl.cli.render import note, print_as_it_is, print_json
     from jobctl.cli.session import current_settings, open_database
     from jobctl.monitor.prometheus import export
 
@@ -58,7 +58,7 @@ def prometheus(
     if json:
         print_json({**as_json(found), "textfile": textfile, "bytes": len(text)})
     elif textfile is None:
-        print_text(text.decode().removesuffix("\n"))
+        print_as_it_is(text.decode().removesuffix("\n"))
     if verbose:
         for each in found.unseen:
             note(f"not seen: {each.what}: {each.why}")

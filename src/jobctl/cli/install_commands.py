@@ -50,7 +50,7 @@ def install(
         if as_json:
             render.print_json({**said, "text": wanted, **items})
         else:
-            render.print_text(wanted.removesuffix("\n"))
+            render.print_as_it_is(wanted.removesuffix("\n"))
         return
     place.require_account()
     place.require_unedited(force=force)
@@ -90,7 +90,7 @@ def diff(
     if as_json:
         render.print_json({"place": place.name, "changed": bool(lines), "diff": "".join(lines)})
     elif lines:
-        render.print_text("".join(lines).removesuffix("\n"))
+        render.print_as_it_is("".join(lines).removesuffix("\n"))
     raise typer.Exit(1 if lines else 0)
 
 

@@ -4,7 +4,7 @@ import shutil
 import sys
 import textwrap
 
-from jobctl.cli.render import print_text, printable
+from jobctl.cli.render import print_as_it_is, printable
 
 NARROWEST = 40
 
@@ -14,10 +14,10 @@ def print_paragraph(text: str, *, first: str = "", indent: int = 0) -> None:
     The text may be anybody's: control characters in it are shown, not obeyed."""
     text = printable(text)
     if not sys.stdout.isatty():
-        print_text(f"{first}{text}")
+        print_as_it_is(f"{first}{text}")
         return
     width = max(NARROWEST, shutil.get_terminal_size().columns) - indent
     lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
-    print_text(first + lines[0])
+    print_as_it_is(first + lines[0])
     for line in lines[1:]:
-        print_text(" " * indent + line)
+        print_as_it_is(" " * indent + line)

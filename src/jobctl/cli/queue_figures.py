@@ -6,7 +6,7 @@ import psycopg
 from rich.text import Text
 
 from jobctl.cli.queue_views import shortened
-from jobctl.cli.render import print_json, print_made, print_table, print_text, printable
+from jobctl.cli.render import on_screen, print_json, print_table, print_text, printable
 from jobctl.cli.runs_views import number_in_words
 from jobctl.cli.spans import short
 from jobctl.cli.sparkline import chart
@@ -147,7 +147,8 @@ def _print_tries(tries: list[stats.Tries], window_s: float) -> None:
             _three(each.run),
         ]
         made.add_row(*(Text(printable(cell)) for cell in cells))
-    print_made(made)
+    with on_screen() as console:
+        console.print(made)
 
 
 def _print_failures(failures: list[stats.FailedTry]) -> None:
@@ -162,7 +163,8 @@ def _print_failures(failures: list[stats.FailedTry]) -> None:
             shortened(": ".join(part for part in (each.error_class, each.error_message) if part)),
         ]
         made.add_row(*(Text(printable(cell)) for cell in cells))
-    print_made(made)
+    with on_screen() as console:
+        console.print(made)
 
 
 def _tries_object(tries: stats.Tries, window_s: float) -> dict[str, Any]:

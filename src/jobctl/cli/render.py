@@ -3,58 +3,77 @@
 Output never decides the outcome: a full disk or a reader that went away changes no exit code.
 """
 
+import io
 import json
 import os
+import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING, Final, TextIO, cast
 from uuid import UUID
 
 from jobctl.errors import JobctlError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console
+
+# What JSON lets stand in a string and a terminal obeys: DEL, the second set of controls, marks of direction.
+_OBEYED: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def print_json(value: Mapping[str, object]) -> None:
-    is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
-    write_line(sys.stdout, json.dumps(value, default=_plain, ensure_ascii=not is_unicode, allow_nan=False))
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    text = json.dumps(value, default=_plain, ensure_ascii=not is_unicode, allow_nan=False)
+    write_line(sys.stdout, _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table for a person; control characters in cells are shown, not obeyed."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", header_style="bold")
+    table = Table(title=Text(printable(title)) if title else None, title_justify="left", header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")  # a name that is cut is nobody's
+        table.add_column(Text(printable(column)), overflow="fold")  # a name that is cut is nobody's
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
-    with suppress(OSError):
-        Console().print(table)
+    with on_screen() as console:
+        console.print(table)
 
 
-def print_made(what: "RenderableType") -> None:
-    """What rich has made, a table say."""
+@contextmanager
+def on_screen() -> "Generator[Console, None, None]":
+    """A console for stdout, whose output is written when the block ends. Rich itself would end the program with exit
+    code 1 when its reader goes away."""
     from rich.console import Console
 
-    with suppress(OSError):
-        Console(highlight=False).print(what)
+    held = _Held()
+    yield Console(file=held, highlight=False)
+    _write(sys.stdout, held.getvalue())
+
+
+class _Held(io.StringIO):
+    """What is to be written to stdout, and looks as stdout does to whoever asks."""
+
+    def isatty(self) -> bool:
+        return sys.stdout.isatty()
+
+    @property
+    def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # asked each time
+        return sys.stdout.encoding or "utf-8"
 
 
 def print_text(text: str) -> None:
+    """Lines for a person; control characters are shown, not obeyed."""
+    write_line(sys.stdout, _lines(text))
+
+
+def print_as_it_is(text: str) -> None:
+    """What another program reads, or what has nobody else's words in it."""
     write_line(sys.stdout, text)
-
-
-def print_lines(text: str) -> None:
-    """Words that may be anybody's: what controls a terminal is shown, not obeyed."""
-    for line in text.split("\n"):
-        print_text(printable(line))
 
 
 def styled(text: str, style: str) -> str:
@@ -69,8 +88,8 @@ def styled(text: str, style: str) -> str:
 
 
 def note(text: str) -> None:
-    """A line for a person on stderr."""
-    write_line(sys.stderr, text)
+    """A line for a person on stderr; control characters are shown, not obeyed."""
+    write_line(sys.stderr, _lines(text))
 
 
 def print_error(error: BaseException, *, as_json: bool, redact: Callable[[str], str]) -> None:
@@ -79,12 +98,18 @@ def print_error(error: BaseException, *, as_json: bool, redact: Callable[[str], 
     if as_json:
         print_json({"error": {"class": type(error).__name__, "message": message, "hint": hint}})
     else:
-        write_line(sys.stderr, f"jobctl: {message}" + (f" ({hint})" if hint else ""))
+        note(f"jobctl: {message}" + (f" ({hint})" if hint else ""))
 
 
 def write_line(stream: TextIO, text: str) -> None:
+    _write(stream, text + "\n")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """What the stream has no bytes for is shown by its number."""
+    encoding = stream.encoding or "utf-8"
     try:
-        stream.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()
     except (OSError, ValueError):
         # The stream is full or closed. Point it at nothing, so that the interpreter's last flush does not fail either.
@@ -99,6 +124,10 @@ def one_line(text: str) -> str:
 def printable(text: str) -> str:
     """Control characters are shown, not obeyed."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _cell(value: object) -> str:

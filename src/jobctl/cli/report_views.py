@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +34,11 @@ def show(made: "Made", *, preview: bool, text: bool, html: Path | None) -> None:
 
         page = page_of(made.letter())
         if html == Path("-"):
-            render.print_text(page.rstrip("\n"))
+            render.print_as_it_is(page.rstrip("\n"))
         else:
             _write(html, page)
     if text:
-        render.print_text(made.text().rstrip("\n"))
+        render.print_as_it_is(made.text().rstrip("\n"))
     if preview:
         print_view(made.view)
 
@@ -98,13 +97,11 @@ def _kb(size: int) -> str:
 
 
 def print_view(view: "View") -> None:
-    from rich.console import Console
     from rich.padding import Padding
     from rich.table import Table as Grid
     from rich.text import Text
 
-    console = Console(highlight=False)
-    with suppress(OSError):
+    with render.on_screen() as console:
         console.print(Text(f"{view.title}, {view.subtitle}", "bold"))
         console.print(Text(view.preheader))
         console.print()

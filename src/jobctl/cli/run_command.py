@@ -115,7 +115,7 @@ def run(
         os_user=current_user(),
         supervisor_pid=os.getpid(),
         version=__version__,
-        command=redactor.text(shlex.join(["jobctl", *sys.argv[1:]]), limit=1_000),
+        command=redactor.text(_readable(shlex.join(["jobctl", *sys.argv[1:]])), limit=1_000),
     )
     log.configure(settings, redactor, verbose=output.verbose, quiet=output.quiet, keep_stdout=output.as_json)
     log.bind(job=job, run_id=str(run_id), correlation_id=identity.correlation_id)
@@ -149,6 +149,11 @@ def _open(settings: Settings, application_name: str) -> Database:
     from jobctl.db.opening import open_database
 
     return open_database(settings, application_name=application_name)
+
+
+def _readable(text: str) -> str:
+    """A name of a file may have bytes that are no UTF-8, which a row cannot keep and the command gets as they are."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _correlation(text: str | None) -> str | None:

@@ -50,7 +50,7 @@ def cancel(
     """End a running run from any host, as SIGTERM would: its batch is finished or rolled back, its checkpoint kept.
 
     Exit 1 if nobody is there to hear it (a frozen run); 2 if it does not run."""
-    from jobctl.cli.render import one_line, print_json, print_lines
+    from jobctl.cli.render import one_line, print_json, print_text
     from jobctl.cli.session import current_settings, open_database, redactor
     from jobctl.monitor.runs import finding
 
@@ -59,11 +59,11 @@ def cancel(
     with open_database(settings).connect(purpose="runs cancel") as conn:
         asked = _ask(conn, finding.find(conn, run), settings, reason=why, is_now=now)
         if not json:
-            print_lines(asked.said)
+            print_text(asked.said)
         if wait and asked.is_heard:
             asked = _await_end(conn, asked, settings)
             if not json:
-                print_lines(asked.said)
+                print_text(asked.said)
     if json:
         print_json(_as_json(asked))
     if not asked.is_heard:

@@ -41,7 +41,7 @@ def tail(
 
     With --json nothing is printed until then."""
     from jobctl.cli import runs_show
-    from jobctl.cli.render import print_json, print_lines
+    from jobctl.cli.render import print_json, print_text
     from jobctl.cli.session import current_settings, open_database
     from jobctl.cli.times import seconds
     from jobctl.monitor.runs import finding
@@ -50,13 +50,13 @@ def tail(
     settings = current_settings()
     with open_database(settings).connect(purpose="runs tail") as conn:
         run_id = finding.find(conn, run)
-        shown, events = _follow(conn, run_id, settings, pause_s, say=_silence if json else print_lines)
+        shown, events = _follow(conn, run_id, settings, pause_s, say=_silence if json else print_text)
     exit_code = _exit_code(shown)
     if json:
         document = {**runs_show.summary_json(shown), "exit_code": exit_code}
         print_json({**document, "events": [event._asdict() for event in events]})
     else:
-        print_lines(_ending(shown))
+        print_text(_ending(shown))
     sys.exit(exit_code)
 
 

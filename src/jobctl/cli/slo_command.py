@@ -70,33 +70,29 @@ def as_json(level: "Level") -> dict[str, Any]:
 
 
 def _print(found: "list[Level]", promised: "SloSettings") -> None:
-    from contextlib import suppress
-
-    from rich.console import Console
     from rich.text import Text
 
-    from jobctl.cli.render import printable
+    from jobctl.cli.render import on_screen, printable
     from jobctl.cli.spans import short, short_ms
     from jobctl.cli.stats_views import percent
     from jobctl.cli.status_views import WIDE, table
     from jobctl.durations import format_duration
 
-    console = Console(highlight=False)
-    wide = console.width >= WIDE
-    burns = tuple(f"burn {short(each)}" for each in (promised.burn_short_s, promised.burn_long_s))
-    right = ("target", "actual", *(("p95", "of") if wide else ()), "left", *burns)
-    made = table("promise", *right, "", right=right)
-    for level in found:
-        promise = level.promise
-        within = f" in {format_duration(promise.limit_s)}" if promise.limit_s is not None else ""
-        more = (short_ms(level.p95_ms), _whole(level.tallies.whole, promise.unit)) if wide else ()
-        cells = (percent(promise.share) + within, percent(level.actual), *more, _left(level.budget_left))
-        made.add_row(
-            Text(printable(f"{promise.name} {promise.subject}".strip())),
-            *(Text(cell) for cell in (*cells, _burn(level.burn_short), _burn(level.burn_long))),
-            Text(level.state, style=COLOURS[level.state]),
-        )
-    with suppress(OSError):
+    with on_screen() as console:
+        wide = console.width >= WIDE
+        burns = tuple(f"burn {short(each)}" for each in (promised.burn_short_s, promised.burn_long_s))
+        right = ("target", "actual", *(("p95", "of") if wide else ()), "left", *burns)
+        made = table("promise", *right, "", right=right)
+        for level in found:
+            promise = level.promise
+            within = f" in {format_duration(promise.limit_s)}" if promise.limit_s is not None else ""
+            more = (short_ms(level.p95_ms), _whole(level.tallies.whole, promise.unit)) if wide else ()
+            cells = (percent(promise.share) + within, percent(level.actual), *more, _left(level.budget_left))
+            made.add_row(
+                Text(printable(f"{promise.name} {promise.subject}".strip())),
+                *(Text(cell) for cell in (*cells, _burn(level.burn_short), _burn(level.burn_long))),
+                Text(level.state, style=COLOURS[level.state]),
+            )
         console.print(Text(f"Over {short(promised.window_s)}; a burn rate of 1 spends the budget in just that time."))
         console.print(made)
 

@@ -1,15 +1,13 @@
 """How the figures of `jobctl stats` look to a person."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from rich.console import Console
 from rich.text import Text
 
 from jobctl.cli import status_views
-from jobctl.cli.render import printable
+from jobctl.cli.render import on_screen, printable
 from jobctl.cli.runs_views import name_of
 from jobctl.cli.spans import short_ms
 from jobctl.cli.sparkline import sparkline
@@ -23,32 +21,32 @@ WORTH_A_LOOK = 0.95
 
 
 def show(found: "Found", zone: str) -> None:
-    console = Console(highlight=False)
-    wide = console.width >= status_views.WIDE
-    blocks = status_views.can_show_blocks(console.encoding) and found.by == "job"
-    counted = found.statistics
-    since = f"{counted.since.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
-    head = Text.assemble(
-        status_views.word(found.health.status),
-        f"  {counted.total.total:,} runs since {since}; {found.running} running; {found.recent_failures:,} bad in 24h",
-    )
-    right = (
-        "runs",
-        *(("ok",) if wide else ()),
-        "bad",
-        *(("skip",) if wide else ()),
-        "good",
-        "avg",
-        "p50/95/99",
-        "records",
-    )
-    trends = (("took", "did") if wide else ("trend",)) if blocks else ()
-    made = status_views.table(found.by, *right, *trends, right=right, gap=2 if wide else 1)
-    for each in found.items:
-        made.add_row(*_cells(each, blocks=blocks, wide=wide))
-    if len(found.items) > 1 and found.by != "type":
-        made.add_row(*_cells(counted.total._replace(name="all"), blocks=blocks, wide=wide), style="bold")
-    with suppress(OSError):
+    with on_screen() as console:
+        wide = console.width >= status_views.WIDE
+        blocks = status_views.can_show_blocks(console.encoding) and found.by == "job"
+        counted = found.statistics
+        since = f"{counted.since.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
+        head = Text.assemble(
+            status_views.word(found.health.status),
+            f"  {counted.total.total:,} runs since {since}; {found.running} running; "
+            f"{found.recent_failures:,} bad in 24h",
+        )
+        right = (
+            "runs",
+            *(("ok",) if wide else ()),
+            "bad",
+            *(("skip",) if wide else ()),
+            "good",
+            "avg",
+            "p50/95/99",
+            "records",
+        )
+        trends = (("took", "did") if wide else ("trend",)) if blocks else ()
+        made = status_views.table(found.by, *right, *trends, right=right, gap=2 if wide else 1)
+        for each in found.items:
+            made.add_row(*_cells(each, blocks=blocks, wide=wide))
+        if len(found.items) > 1 and found.by != "type":
+            made.add_row(*_cells(counted.total._replace(name="all"), blocks=blocks, wide=wide), style="bold")
         console.print(head)
         console.print(made if found.items else Text("Nothing began in this time."))
         for slow in found.slow:

@@ -87,15 +87,11 @@ def exit_code(health: str, fail_on: str) -> int:
 
 
 def print_screen(glance: "Glance", settings: "Settings", *, every: bool) -> None:
-    from contextlib import suppress
-
-    from rich.console import Console
-
     from jobctl.cli import status_views
+    from jobctl.cli.render import on_screen
 
-    console = Console(highlight=False)
-    blocks = status_views.can_show_blocks(console.encoding)
-    with suppress(OSError):
+    with on_screen() as console:
+        blocks = status_views.can_show_blocks(console.encoding)
         console.print(status_views.screen(glance, settings.timezone, width=console.width, blocks=blocks, every=every))
 
 

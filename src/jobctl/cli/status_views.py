@@ -169,7 +169,7 @@ def _whole_job(job: str, rows: "Sequence[tuple[JobNow, str]]", shown: int, ailin
     next_at = min((each.next_at for each, _ in rows if each.next_at is not None), default=None)
     cells = [job, said if hidden else "", short((as_of - last).total_seconds()) if last is not None else ""]
     cells.append(f"in {short((next_at - as_of).total_seconds())}" if next_at is not None else "")
-    return [Text(cell) for cell in cells]
+    return [Text(printable(cell)) for cell in cells]
 
 
 # What runs, and the rest ---------------------------------------------------------------------------------------------

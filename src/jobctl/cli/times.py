@@ -1,11 +1,14 @@
 """Spans and moments as an operator writes them on the command line: `2h`, or a time (ISO 8601)."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from jobctl.durations import parse_duration
 from jobctl.errors import UsageError
+
+EARLIEST = datetime(2, 1, 1, tzinfo=UTC)
+LATEST = datetime(9998, 12, 31, tzinfo=UTC)
 
 
 def seconds(option: str, text: str) -> int:
@@ -42,7 +45,10 @@ def _moment(option: str, text: str, now: datetime, zone: str, *, sign: int) -> d
         raise UsageError(
             f"{option} {text!r} is neither a duration nor a time", hint="write 2h, 3d, or 2026-12-24T18:00"
         ) from None
-    return given if given.tzinfo is not None else given.replace(tzinfo=ZoneInfo(zone))
+    moment = given if given.tzinfo is not None else given.replace(tzinfo=ZoneInfo(zone))
+    if not EARLIEST <= moment.replace(tzinfo=UTC) <= LATEST:  # beyond it has no time in some other zone
+        raise UsageError(f"{option} {text!r} is no time of ours", hint="write 2h, 3d, or 2026-12-24T18:00")
+    return moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from jobctl.redact import Redactor
 from jobctl.reports import mail_store as store
 from jobctl.reports.answer import Answer, Way
 from jobctl.reports.mail_store import Mail, Source
+from jobctl.reports.message import one_line
 from jobctl.reports.ways import open_way
 from jobctl.settings import Settings
 
@@ -177,7 +178,8 @@ class _Sender:
             LOG.error("report_mail_unknown", **fields, reason=said)
 
     def _short(self, reason: str) -> str:
-        return self._redactor.text(" ".join(reason.split()), limit=LONGEST_REASON)
+        """One line that the database can keep: a server may say anything, NUL included."""
+        return self._redactor.text(one_line(reason), limit=LONGEST_REASON)
 
 
 class _Hold:

@@ -93,6 +93,7 @@ class Filing:
             with files.told(draft):
                 whole = filled.draft.finish()
                 path = self.directory / file_name(table.source.table, times[0], times[1], archive_id)
+                files.require_free(path)  # before it is this archive's by name, and is removed with it
                 told_of = Manifest(
                     table=table.source.table,
                     file=path.name,

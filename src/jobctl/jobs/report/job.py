@@ -37,8 +37,6 @@ from jobctl.runtime.outcome import Outcome
 from jobctl.runtime.run import Run
 from jobctl.settings import Settings
 
-SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -103,10 +101,16 @@ def report(run: Run, options: Options) -> Outcome:
 
 
 def _gathered(run: Run, conn: psycopg.Connection, options: Options) -> Gathered:
+    """In one snapshot. It is asked for with BEGIN: behind a pooler a transaction's first statement sets its limits, and
+    after that it is too late."""
     reading = Reading(conn, options.redactor, run.stop)
-    with run.database.transaction(conn):
-        conn.execute(SNAPSHOT)
-        found = gather(conn, options.settings, options.week, run.now, reading)
+    conn.isolation_level, conn.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
+    try:
+        with run.database.transaction(conn):
+            found = gather(conn, options.settings, options.week, run.now, reading)
+    finally:
+        if not conn.closed:
+            conn.isolation_level = conn.read_only = None
     for part, why in found.report.unread.items():
         run.event("report_part_unread", level="warning", part=part, reason=why)
     return found

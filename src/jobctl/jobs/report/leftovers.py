@@ -49,8 +49,12 @@ def _remove(filing: Filing, each: Archive, holder: Holder) -> None:
     if each.host != filing.host:
         return
     directory = Path(each.directory)
-    with files.told(directory, "remove what was not whole in"):
-        files.remove(directory, each.archive_id, each.file)
+    try:
+        with files.told(directory, "remove what was not whole in"):
+            files.remove(directory, each.archive_id, each.file)
+    except ArchiveError as error:  # the directory is another user's as a rule, whose own run removes it
+        filing.notes.append(f"archive {each.archive_id} of {each.table_name} was given up: {error.message}")
+        return
     for left in store.unsettled(filing.conn):
         if left.archive_id == each.archive_id:
             with filing.run.effect(filing.conn):
