@@ -444,7 +444,8 @@ def test_a_limit_told_to_one_thread_holds_for_all(github: GitHub, repo: Repo, ne
 
     asking = new(sleep=sleep)
     github.limit_next(MIXES["403 with nothing"])
-    threads = [threading.Thread(target=asking.get, args=("/repos/octo/cat",), daemon=True) for _ in range(2)]
+    paths = ("/repos/octo/cat", "/repos/octo/cat/labels")
+    threads = [threading.Thread(target=asking.get, args=(path,), daemon=True) for path in paths]
     threads[0].start()
     assert asleep.acquire(timeout=10)
     threads[1].start()

@@ -44,6 +44,14 @@ def test_each_command_says_what_it_does_what_each_option_is_for_and_has_an_examp
     assert [line for line in shown if f"{line} ".startswith(f"{name} ".lstrip())] != []
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_whole_number_has_a_largest_one(name: str) -> None:
+    """What does not fit into a column is wrong usage, and no error of the database."""
+    kinds = {each: getattr(each, "type_descriptor", None) for each in COMMANDS[name].params}
+    numbers = [each for each, kind in kinds.items() if kind is not None and kind.annotation in (int, list[int])]
+    assert [each.name for each in numbers if each.max is None] == []
+
+
 def command_lines(text: str) -> Iterator[tuple[str, str | None]]:
     """What stands behind each `jobctl` up to a comment or the next command, and the command's name, if it is one."""
     for found in LINE.findall(text):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobctl.cli import completion
-from jobctl.cli.options import JsonOption
+from jobctl.cli.options import LARGEST_NUMBER, JsonOption
 
 if TYPE_CHECKING:
     from jobctl.alerts.rules import Judged
@@ -19,7 +19,10 @@ app = typer.Typer(
 )
 
 IdArgument = Annotated[
-    int, typer.Argument(metavar="ID", min=1, help="The incident's number.", autocompletion=completion.incidents)
+    int,
+    typer.Argument(
+        metavar="ID", min=1, max=LARGEST_NUMBER, help="The incident's number.", autocompletion=completion.incidents
+    ),
 ]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for whoever looks later.", show_default=False)]
 DELIVER_S = 15.0  # for a channel; no job waits for it
@@ -128,7 +131,13 @@ def snooze(
 def history(
     incident_id: Annotated[
         int | None,
-        typer.Argument(metavar="[ID]", min=1, help="Only of this incident.", autocompletion=completion.incidents),
+        typer.Argument(
+            metavar="[ID]",
+            min=1,
+            max=LARGEST_NUMBER,
+            help="Only of this incident.",
+            autocompletion=completion.incidents,
+        ),
     ] = None,
     since: Annotated[str, typer.Option("--since", help="How far back: 7d, 12h, or a time (ISO 8601).")] = "7d",
     limit: LimitOption = 100,

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobctl.cli.options import CorrelationOption, DryRunOption, JsonOption, QuietOption, VerboseOption, YesOption
+from jobctl.cli.options import (
+    LARGEST_NUMBER,
+    CorrelationOption,
+    DryRunOption,
+    JsonOption,
+    QuietOption,
+    VerboseOption,
+    YesOption,
+)
 
 if TYPE_CHECKING:
     import psycopg
@@ -43,7 +51,10 @@ MAX_RUNTIME_HELP = "End the run after this long, such as 9m."
 def list_(
     table: Annotated[str | None, typer.Option("--table", help="Only of this table.", show_default=False)] = None,
     before: Annotated[
-        int | None, typer.Option("--before", min=1, help="Only older ones than this number.", show_default=False)
+        int | None,
+        typer.Option(
+            "--before", min=1, max=LARGEST_NUMBER, help="Only older ones than this number.", show_default=False
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="The newest so many.")] = 100,
     json: JsonOption = False,
@@ -73,7 +84,8 @@ def list_(
 @app.command(epilog=VERIFY_EXAMPLE)
 def verify(
     archive_ids: Annotated[
-        list[int] | None, typer.Argument(metavar="[ID]...", help="Only these.", show_default=False)
+        list[int] | None,
+        typer.Argument(metavar="[ID]...", min=1, max=LARGEST_NUMBER, help="Only these.", show_default=False),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -126,13 +138,14 @@ def restore(
 
     database = open_database(current_settings())
     with translated(), database.connect(purpose="archive") as conn:
-        known = _named(conn, int(archive)) if archive.isdecimal() else _known(conn, Path(archive))
+        is_number = archive.isdecimal() and len(archive) <= len(str(LARGEST_NUMBER))
+        known = _named(conn, int(archive)) if is_number else _known(conn, Path(archive))
         if known is not None and known.state not in ("complete", "restored"):
             raise JobctlError(
                 f"archive {known.archive_id} is {known.state}: not all of its rows have left the table",
                 hint="the next `jobctl archive run` on its host finishes it",
             )
-        path = known.path if known is not None and archive.isdecimal() else Path(archive)
+        path = known.path if known is not None and is_number else Path(archive)
         if known is not None and known.host != socket.gethostname() and not path.exists():
             raise JobctlError(
                 f"archive {known.archive_id} lies on {known.host}: {known.path}",
@@ -166,7 +179,7 @@ def restore(
 
 @app.command(epilog="Example: jobctl archive forget 12")
 def forget(
-    archive_id: Annotated[int, typer.Argument(metavar="ID", min=1, help="The archive's number.")],
+    archive_id: Annotated[int, typer.Argument(metavar="ID", min=1, max=LARGEST_NUMBER, help="The archive's number.")],
     yes: YesOption = False,
     json: JsonOption = False,
 ) -> None:

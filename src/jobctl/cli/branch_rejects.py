@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from jobctl.cli.branch_options import SlugArgument
-from jobctl.cli.options import JsonOption
+from jobctl.cli.options import LARGEST_NUMBER, JsonOption
 from jobctl.cli.render import note, print_json, print_text
 from jobctl.cli.session import current_settings, open_database
 from jobctl.errors import UsageError
@@ -23,7 +23,9 @@ def rejects(
     by_reason: Annotated[bool, typer.Option("--by-reason", help="Count them by reason and field.")] = False,
     resolved: Annotated[bool, typer.Option("--all", help="Also those that were resolved since.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Rejects on a page.")] = 50,
-    after: Annotated[int, typer.Option("--after", min=0, help="Those after this id: the page's `next`.")] = 0,
+    after: Annotated[
+        int, typer.Option("--after", min=0, max=LARGEST_NUMBER, help="Those after this id: the page's `next`.")
+    ] = 0,
     export: Annotated[
         str | None, typer.Option("--export", metavar="FILE", help="Write all of them as NDJSON; - is stdout.")
     ] = None,

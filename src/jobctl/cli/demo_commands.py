@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobctl.cli.options import JsonOption
+from jobctl.cli.options import LARGEST_NUMBER, JsonOption
 from jobctl.cli.render import note, print_json, print_text
 from jobctl.cli.session import current_settings, open_database
 from jobctl.errors import UsageError
@@ -38,7 +38,9 @@ app = typer.Typer(
     "JOBCTL_DATA_DIR=~/jobctl-demo jobctl demo load"
 )
 def load(
-    seed: Annotated[int, typer.Option("--seed", help="Another number makes other data.")] = SEED,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=LARGEST_NUMBER, help="Another number makes other data.")
+    ] = SEED,
     as_of: Annotated[
         str | None,
         typer.Option(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobctl.cli import completion
-from jobctl.cli.options import JsonOption
+from jobctl.cli.options import LARGEST_NUMBER, JsonOption
 
 if TYPE_CHECKING:
     from jobctl.monitor.runs.events import Event
@@ -47,7 +47,13 @@ def events(
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Events on a page.")] = 100,
     cursor: Annotated[
         int | None,
-        typer.Option("--cursor", min=1, help="Go on behind this page: the last one's `next`.", show_default=False),
+        typer.Option(
+            "--cursor",
+            min=1,
+            max=LARGEST_NUMBER,
+            help="Go on behind this page: the last one's `next`.",
+            show_default=False,
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:

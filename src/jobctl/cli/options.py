@@ -3,10 +3,11 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
+LARGEST_NUMBER: Final = 2**63 - 1  # of a row: bigint
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 DryRunOption = Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobctl.cli import completion, impact_commands
-from jobctl.cli.options import DryRunOption, JsonOption, YesOption
+from jobctl.cli.options import LARGEST_NUMBER, DryRunOption, JsonOption, YesOption
 from jobctl.cli.render import note, print_json, print_text
 from jobctl.cli.session import current_settings, open_database
 from jobctl.errors import EXIT_DEGRADED, Interrupted, UsageError, exit_code_of
@@ -141,7 +141,7 @@ def list_(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Projects on a page.")] = 1_000,
     after: Annotated[
-        int | None, typer.Option("--after", min=1, help="Those after this one: the page's `next`.")
+        int | None, typer.Option("--after", min=1, max=LARGEST_NUMBER, help="Those after this one: the page's `next`.")
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobctl.cli import completion
-from jobctl.cli.options import DryRunOption, JsonOption, YesOption
+from jobctl.cli.options import LARGEST_NUMBER, DryRunOption, JsonOption, YesOption
 from jobctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ UNBLOCK_EXAMPLE = "Example: jobctl queue unblock --all"
 PURGE_EXAMPLE = "Example: jobctl queue purge --older-than 30d --state succeeded --state cancelled --yes"
 
 IdsArgument = Annotated[
-    list[int] | None, typer.Argument(metavar="[ID]...", min=1, help="The tasks' numbers.", show_default=False)
+    list[int] | None,
+    typer.Argument(metavar="[ID]...", min=1, max=LARGEST_NUMBER, help="The tasks' numbers.", show_default=False),
 ]
 TypeOption = Annotated[
     list[str] | None,

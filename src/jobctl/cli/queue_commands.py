@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from jobctl.cli import completion, queue_changes, queue_enqueue
-from jobctl.cli.options import JsonOption
+from jobctl.cli.options import LARGEST_NUMBER, JsonOption
 
 app = typer.Typer(
     help="Tasks that other jobs left behind: what waits and why, what failed, and how fast it goes.",
@@ -15,7 +15,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-IdArgument = Annotated[int, typer.Argument(metavar="ID", min=1, help="The task's number.")]
+IdArgument = Annotated[int, typer.Argument(metavar="ID", min=1, max=LARGEST_NUMBER, help="The task's number.")]
 SHOWN_TRIES = 50
 LONGEST_PAGE = 1_000
 
@@ -39,7 +39,9 @@ def list_(
         str | None, typer.Option("--since", help="Only changed since: 1d, 12h, or a time (ISO 8601).")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=LONGEST_PAGE, help="Tasks on a page.")] = 50,
-    after: Annotated[int | None, typer.Option("--after", min=1, help="Those after this id: the page's `next`.")] = None,
+    after: Annotated[
+        int | None, typer.Option("--after", min=1, max=LARGEST_NUMBER, help="Those after this id: the page's `next`.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """List tasks, the newest first."""
@@ -124,7 +126,8 @@ def stats(
     ] = None,
     users: Annotated[int, typer.Option("--users", min=0, max=LONGEST_PAGE, help="How many users to show.")] = 20,
     failures: Annotated[
-        int, typer.Option("--failures", min=0, max=LONGEST_PAGE, help="How many of the latest failures to show.")
+        int,
+        typer.Option("--failures", min=0, max=LONGEST_PAGE, help="How many of the latest failures to show."),
     ] = 10,
     json: JsonOption = False,
 ) -> None:

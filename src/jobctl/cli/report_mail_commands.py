@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 import typer
 
 from jobctl.cli import completion
-from jobctl.cli.options import JsonOption, YesOption
+from jobctl.cli.options import LARGEST_NUMBER, JsonOption, YesOption
 from jobctl.cli.report_week import week_named
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def outbox(
             autocompletion=completion.among(get_args(StateName)),
         ),
     ] = None,
-    after: Annotated[int | None, typer.Option("--after", min=1, help="Those after this id: the page's `next`.")] = None,
+    after: Annotated[
+        int | None, typer.Option("--after", min=1, max=LARGEST_NUMBER, help="Those after this id: the page's `next`.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="The newest so many.")] = 100,
     json: JsonOption = False,
 ) -> None:

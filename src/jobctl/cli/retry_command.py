@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobctl.cli import completion
-from jobctl.cli.options import JobOptions, takes_job_options
+from jobctl.cli.options import LARGEST_NUMBER, JobOptions, takes_job_options
 
 if TYPE_CHECKING:
     from jobctl.cli.run_command import ScopeReport
@@ -43,6 +43,7 @@ def retry_failed(
         typer.Option(
             "--id",
             min=1,
+            max=LARGEST_NUMBER,
             help="Requeue this failed task now with all its tries, whatever its error was, and do nothing else; may "
             "be repeated.",
             show_default=False,

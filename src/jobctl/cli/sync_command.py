@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobctl.cli import completion
-from jobctl.cli.options import JobOptions, takes_job_options
+from jobctl.cli.options import LARGEST_NUMBER, JobOptions, takes_job_options
 
 if TYPE_CHECKING:
     from jobctl.cli.run_command import ScopeReport
@@ -47,7 +47,9 @@ def sync(
     ] = False,
     budget: Annotated[
         int | None,
-        typer.Option("--budget", min=1, help="Ask GitHub this many times at the most.", show_default=False),
+        typer.Option(
+            "--budget", min=1, max=LARGEST_NUMBER, help="Ask GitHub this many times at the most.", show_default=False
+        ),
     ] = None,
     *,
     given: JobOptions,

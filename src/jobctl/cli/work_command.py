@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobctl.cli import completion
-from jobctl.cli.options import JobOptions, takes_job_options
+from jobctl.cli.options import LARGEST_NUMBER, JobOptions, takes_job_options
 
 if TYPE_CHECKING:
     from jobctl.cli.run_command import Connection, Outcome, Run, ScopeReport
@@ -41,7 +41,8 @@ def work(
         typer.Option("--concurrency", min=1, max=1_000, help="Have up to so many tasks, or batches, in hand at once."),
     ] = 10,
     max_tasks: Annotated[
-        int | None, typer.Option("--max-tasks", min=1, help="End after so many tasks.", show_default=False)
+        int | None,
+        typer.Option("--max-tasks", min=1, max=LARGEST_NUMBER, help="End after so many tasks.", show_default=False),
     ] = None,
     until_empty: Annotated[
         bool,
