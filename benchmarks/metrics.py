@@ -61,7 +61,10 @@ MAKE = (
     ) AS made""",
     """INSERT INTO dev.label_events (project_id, node_id, label_node_id, at, is_added)
     SELECT project_id, node_id, 'L_' || label_id, created_at + random() * interval '1 hour', true
-    FROM dev.issues CROSS JOIN unnest(label_ids) AS label_id""",
+    FROM dev.issues CROSS JOIN unnest(label_ids) AS label_id WHERE NOT is_pull""",
+    """INSERT INTO dev.assignee_events (project_id, node_id, login, at, is_added)
+    SELECT project_id, node_id, login, created_at + random() * interval '1 hour', true
+    FROM dev.issues CROSS JOIN unnest(assignees) AS login WHERE NOT is_pull""",
     """INSERT INTO dev.pulls (node_id, project_id, is_draft, merged_at, base_branch, head_branch, additions, deletions,
         changed_files, commits, first_commit_at, ready_at)
     SELECT node_id, project_id, false, closed_at, 'main', 'topic', number %% 700, number %% 90, 3, 2,

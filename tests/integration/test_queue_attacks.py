@@ -327,7 +327,7 @@ def test_tasks_that_finish_while_they_are_rescued_are_done_or_given_away_but_not
     """The lease ends at about the moment of the completion, a rescuer always at hand."""
     ids = bench_queue.fill(conn, {f"u{n}": 40 for n in range(10)}, type_="a")
     held = Held()
-    workers = [Worker(held, lasts_s=0.03, lease_s=0.035) for _ in range(4)]
+    workers = [Worker(held, lasts_s=lasts_s, lease_s=0.035) for lasts_s in (0.025, 0.03, 0.034, 0.05)]
     for worker in workers:
         crowd.start(worker)
     crowd.start(lambda own: rescue(own, {}, 1_000, pause_s=0.0), 2, pause_s=0.001)
