@@ -160,10 +160,10 @@ def outbox_rows(conn: psycopg.Connection) -> int:
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("INSERT INTO queue.tasks (type) VALUES ('mine')", "it has 1 tasks"),
+        ("INSERT INTO queue.tasks (type) VALUES ('mine')", "(tasks: 1)"),
         (
             "INSERT INTO branch.branches (slug, title, field_map) VALUES ('a', 'A', '{}')",
-            "it has 1 branches",
+            "(branches: 1)",
         ),
     ],
 )

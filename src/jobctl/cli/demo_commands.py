@@ -121,7 +121,7 @@ def remove(json: JsonOption = False) -> None:
     print_text(f"Removed the demo: {sum(rows.values()):,} rows of {len(rows)} tables, and what hung on them.")
     if left:
         print_text(
-            "Left, since it is not the demo's: " + ", ".join(f"{number:,} {what}" for what, number in left.items())
+            "Left, since it is not the demo's: " + ", ".join(f"{what}: {number:,}" for what, number in left.items())
         )
 
 

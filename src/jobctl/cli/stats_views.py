@@ -28,7 +28,7 @@ def show(found: "Found", zone: str) -> None:
         since = f"{counted.since.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
         head = Text.assemble(
             status_views.word(found.health.status),
-            f"  {counted.total.total:,} runs since {since}; {found.running} running; "
+            f"  {counted.total.total:,} run{'s' * (counted.total.total != 1)} since {since}; {found.running} running; "
             f"{found.recent_failures:,} bad in 24h",
         )
         right = (

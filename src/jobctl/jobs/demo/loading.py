@@ -94,7 +94,7 @@ def _require_empty(demo: store.Demo | None, filled: dict[str, int]) -> None:
         told = sorted(filled.items(), key=lambda pair: pair[0] not in store.WORDS)
         table, number = told[0]
         what = store.WORDS.get(table, f"rows of {table}")
-        raise UsageError(f"nothing was loaded: the database is not empty, it has {number:,} {what}", hint=WAY_OUT)
+        raise UsageError(f"nothing was loaded: the database is not empty ({what}: {number:,})", hint=WAY_OUT)
 
 
 def _highest(rows: Sequence[Row], column: int) -> int:
