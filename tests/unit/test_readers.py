@@ -519,7 +519,8 @@ def test_memory_does_not_grow_with_the_file(fmt: Format) -> None:
             tracemalloc.stop()
 
     peak(1_000)
-    assert peak(40_000) < peak(4_000) + 300_000
+    # 36,000 records more would be seven million bytes; what other tests left is let go at some moment of its own.
+    assert peak(40_000) < peak(4_000) + 2_000_000
 
 
 def test_a_bomb_is_read_in_bounded_memory(tmp_path: Path) -> None:
