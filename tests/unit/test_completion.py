@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import pytest
 import typer.main
 from typer.core import TyperCommand, TyperGroup
+from typer.testing import CliRunner
 
 from jobctl.cli import completion, entry
 from jobctl.cli.app import app
-from jobctl.cli.root import MODULE_OF, root_app
+from jobctl.cli.root import COMMANDS, list_app, root_app
 
 # Options that take one of the values that there are.
 OF_KNOWN_VALUES = {
@@ -91,7 +92,15 @@ def names_in(made: typer.Typer) -> list[str]:
 
 
 def test_the_table_has_each_command_and_only_the_wanted_one_is_made() -> None:
-    assert set(names_in(app)) == set(MODULE_OF)
+    assert set(names_in(app)) == set(COMMANDS)
     assert names_in(root_app("runs")) == ["runs"]
     assert names_in(root_app("pause")) == ["slots", "pause", "resume"]  # of one module
     assert names_in(root_app("rums")) == names_in(app)  # so that the right word can be named
+
+
+def test_the_list_shows_each_command_whole_at_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert names_in(list_app()) == list(COMMANDS)
+    shown = CliRunner().invoke(list_app(), ["--help"]).output
+    for name, command in COMMANDS.items():
+        assert f"\n  {name:<13}  {command.summary}\n" in shown

@@ -4,14 +4,15 @@ import os
 import re
 import sys
 
-from jobctl.cli.root import root_app
+from jobctl.cli.root import list_app, root_app
 from jobctl.errors import EXIT_FAILED, JobctlError, UsageError, exit_code_of
 
 
 def run() -> None:
     """Run the command line and exit with the code that tells cron what became of the work."""
     try:
-        root_app(_first_word())()
+        word = _first_word()
+        (list_app() if word in ("", "--help") else root_app(word))()
     except SystemExit as ending:
         if "--json" in _own_words():
             _tell_refusal(ending.__context__)
