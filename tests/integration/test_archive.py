@@ -475,6 +475,21 @@ def test_files_past_their_time_are_deleted_with_their_rows_and_nothing_else(arch
     assert archiver.table_rows() == rows_before and archiver().counts["archive_files_deleted"] == 0
 
 
+def test_an_old_file_that_cannot_be_removed_is_told_and_not_counted_until_it_is(archiver: Archiver) -> None:
+    seed(archiver.conn, events=200, runs=0)
+    archiver.settings = {**SMALL, "takes": ["events"]}
+    archiver(file_rows=1_000)
+    (old,) = archiver.archives()
+    archiver.conn.execute("UPDATE ops.archives SET written_at = now() - interval '800 days'")
+    archiver.settings = {**archiver.settings, "files_days": 730}
+    old.path.unlink()
+    old.path.mkdir()
+    done = archiver()
+    assert done.counts["archive_files_deleted"] == 0 and "was given up" in "".join(done.notes)
+    old.path.rmdir()
+    assert archiver().counts["archive_files_deleted"] == 1 and not archiver.archives()
+
+
 def test_what_was_done_before_an_error_is_counted(archiver: Archiver, monkeypatch: pytest.MonkeyPatch) -> None:
     seed(archiver.conn)
     begin = Filing.begin

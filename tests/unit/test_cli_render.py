@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +65,7 @@ def test_a_reader_that_went_away_ends_nothing(say: Callable[[], None], monkeypat
             monkeypatch.setattr(sys, name, stream)
         say()
         monkeypatch.undo()
+        assert os.path.samestat(os.fstat(write), Path(os.devnull).stat()), "the last flush would fail"
 
 
 def test_what_a_stream_has_no_bytes_for_is_shown_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,8 @@ def expire(filing: Filing, *, keeps: timedelta | None) -> None:
             filing.run.event(
                 "archive_expired", table=each.table_name, archive_id=each.archive_id, file=each.file, rows=each.rows
             )
-        filing.counts["archive_files_deleted"] += 1
+        else:
+            filing.counts["archive_files_deleted"] += 1
 
 
 def settle(filing: Filing, holder: Holder, *, stays: timedelta) -> None:
@@ -50,7 +51,7 @@ def _remove(filing: Filing, each: Archive, holder: Holder) -> None:
         return
     directory = Path(each.directory)
     try:
-        with files.told(directory, "remove what was not whole in"):
+        with files.told(directory, "remove what was given up in"):
             files.remove(directory, each.archive_id, each.file)
     except ArchiveError as error:  # the directory is another user's as a rule, whose own run removes it
         filing.notes.append(f"archive {each.archive_id} of {each.table_name} was given up: {error.message}")
@@ -59,6 +60,7 @@ def _remove(filing: Filing, each: Archive, holder: Holder) -> None:
         if left.archive_id == each.archive_id:
             with filing.run.effect(filing.conn):
                 store.forget(filing.conn, left)
+    filing.counts["archive_files_deleted"] += each.written_at is not None  # what was never whole was no file of ours
 
 
 def _go_on(filing: Filing, each: Archive, holder: Holder) -> None:
